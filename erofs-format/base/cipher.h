@@ -1,0 +1,21 @@
+// AES-128-XTS as RAFS uses it (nydus-rafs-v6.md 2.8). Reading only.
+#pragma once
+
+#include <array>
+
+#include "erofs-format/base/bytes.h"
+#include "erofs-format/base/result.h"
+
+namespace erofs_format {
+
+struct CipherKey {
+  std::array<uint8_t, 32> key = {};
+  std::array<uint8_t, 16> iv = {};
+};
+
+// `bytes` decrypted in place, whole data unit, with key and IV of its blob.
+Result<void> decrypt_aes_128_xts(const CipherKey& key, MutableBytes bytes);
+// The same for pieces that were padded to 16 bytes because they were shorter: returns the true length.
+Result<size_t> decrypt_padded(const CipherKey& key, MutableBytes bytes);
+
+}  // namespace erofs_format

@@ -1,0 +1,55 @@
+// Chunk compression: one buffer in, one buffer out, exact sizes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "erofs-format/base/bytes.h"
+#include "erofs-format/base/result.h"
+
+namespace erofs_format {
+
+// Values are those of the RAFS blob table.
+enum class Compressor : uint32_t { none = 0, lz4_block = 1, gzip = 2, zstd = 3 };
+
+// "none", "lz4_block", "gzip", "zstd".
+const char* to_string(Compressor compressor);
+
+// Compresses chunks; one object per thread, its context is reused. The bytes
+// depend on input, compressor, level and library version only.
+class Encoder {
+ public:
+  // `level` 0 = the compressor's default (zstd 3, lz4's only one). gzip is not written: Code::unsupported.
+  static Result<Encoder> create(Compressor compressor, int level = 0);
+  Encoder(Encoder&&) noexcept;
+  Encoder& operator=(Encoder&&) noexcept;
+  ~Encoder();
+  // Compressed bytes of `input` in `out`, or an empty view when they would not
+  // be smaller than the input (the chunk is then stored raw). `out` is resized as needed.
+  Result<ByteView> compress(ByteView input, Buffer& out);
+
+ private:
+  struct State;
+  explicit Encoder(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// Decompresses chunks; one object per thread.
+class Decoder {
+ public:
+  Decoder();
+  Decoder(Decoder&&) noexcept;
+  Decoder& operator=(Decoder&&) noexcept;
+  ~Decoder();
+  // Exactly out.size() bytes from exactly all of `input`: one frame (zstd), one
+  // block (lz4), one member (gzip), nothing after it. Anything else is Code::corrupt. Memory
+  // stays bounded by out.size() whatever the input claims.
+  Result<void> decompress(Compressor compressor, ByteView input, MutableBytes out);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace erofs_format

@@ -1,0 +1,36 @@
+#include "erofs-format/base/log.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <string>
+
+namespace erofs_format {
+
+namespace {
+std::atomic<LogLevel> current_level{LogLevel::info};
+
+const char* level_name(LogLevel level) {
+  switch (level) {
+    case LogLevel::error: return "error";
+    case LogLevel::warn: return "warn";
+    case LogLevel::info: return "info";
+    case LogLevel::debug: return "debug";
+  }
+  return "?";
+}
+}  // namespace
+
+void set_log_level(LogLevel level) { current_level = level; }
+
+bool log_enabled(LogLevel level) { return level <= current_level.load(std::memory_order_relaxed); }
+
+void log_line(LogLevel level, std::string_view component, std::string_view message) {
+  if (!log_enabled(level)) return;
+  std::string line = level_name(level);
+  line.append(" ").append(component).append(": ").append(message).append("\n");
+  // A log that cannot be written must not stop the work.
+  [[maybe_unused]] ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+}  // namespace erofs_format

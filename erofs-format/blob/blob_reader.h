@@ -1,0 +1,39 @@
+// Raw chunks out of a local blob file: read, decrypt, decompress, verify.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "erofs-format/base/result.h"
+#include "erofs-format/blob/chunk_table.h"
+#include "erofs-format/bootstrap/tree.h"
+
+namespace erofs_format {
+
+// Stored bytes (exactly stored_range()) -> the raw chunk, exact size and digest; the
+// one place where a chunk is decoded, used by dump, unpack, check and fscached.
+// For a member of a batch, `stored` is the whole batch.
+// Code::digest_mismatch or corrupt: the caller adds blob and chunk to the message.
+Result<void> decode_chunk(const Blob& blob, const ChunkTable& table, uint32_t chunk_index, ByteView stored,
+                          const Digest& expected, Decoder& decoder, Buffer& scratch, MutableBytes raw);
+
+// All blobs of a tree in local folders.
+class BlobReader {
+ public:
+  // Opens `directory`/<blob id>; for an image whose bootstrap is inlined in a blob file, that file serves
+  // too.
+  static Result<std::unique_ptr<BlobReader>> open(const Tree& tree,
+                                                  const std::vector<std::string>& directories);
+  ~BlobReader();
+  // The raw bytes of a chunk; valid until the next call.
+  Result<ByteView> chunk(ChunkId id);
+  // SHA-256 of a regular file.
+  Result<Digest> file_digest(InodeId id);
+
+ private:
+  struct State;
+  explicit BlobReader(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace erofs_format

@@ -1,0 +1,74 @@
+// The chunk information of a blob ("blob.meta", nydus-rafs-v6.md 2.3-2.5):
+// which compressed bytes give which range of the cache image.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "erofs-format/base/bytes.h"
+#include "erofs-format/base/result.h"
+#include "erofs-format/bootstrap/tree.h"
+
+namespace erofs_format {
+
+// One chunk as the blob stores it; the position in the table is the chunk index.
+struct ChunkSpan {
+  uint64_t uncompressed_offset = 0;  // multiple of 4096
+  uint64_t compressed_offset = 0;
+  uint32_t uncompressed_size = 0;
+  uint32_t compressed_size = 0;  // 0 for members of a batch
+  uint32_t crc32 = 0;
+  bool compressed = false;
+  bool encrypted = false;
+  bool has_crc32 = false;
+  bool in_batch = false;
+  uint32_t batch = 0;            // index of the batch
+  uint32_t offset_in_batch = 0;  // byte in the decompressed batch
+};
+
+// Chunks compressed together.
+struct Batch {
+  uint64_t compressed_offset = 0;
+  uint32_t compressed_size = 0;  // stored raw when equal to uncompressed_size
+  uint32_t uncompressed_size = 0;
+};
+
+struct ChunkTable {
+  std::vector<ChunkSpan> chunks;
+  std::vector<Batch> batches;
+};
+
+// What one fetch of a chunk reads: the chunk itself, or its whole batch.
+struct StoredRange {
+  uint64_t offset = 0;
+  uint32_t size = 0;
+};
+StoredRange stored_range(const ChunkTable& table, uint32_t chunk_index);
+
+// Where the chunk information of `blob` lies: the data, then the 4096-byte header.
+struct ChunkTableLocation {
+  uint64_t offset = 0;
+  uint64_t size = 0;  // with the header
+};
+ChunkTableLocation chunk_table_location(const Blob& blob);
+
+// Decrypts, decompresses and validates the bytes at chunk_table_location() against the
+// blob's entry in the bootstrap. Code::corrupt or Code::unsupported (zran) name blob and byte.
+Result<ChunkTable> parse_chunk_table(const Blob& blob, ByteView stored);
+
+// The table a blob needs when the bootstrap alone describes it (no batches):
+// from the bootstrap's chunk table, entry by index; holes where this image does not use a chunk
+// have uncompressed_size 0.
+Result<ChunkTable> chunk_table_from_bootstrap(const Tree& tree, uint32_t blob_index);
+
+// Bytes to append to a blob: information (V1, or V2 when `table` has batches), and its header.
+struct EncodedChunkTable {
+  Buffer data;    // compressed when that made it smaller
+  Buffer header;  // 4096 bytes
+  Compressor compressor = Compressor::none;
+  uint64_t uncompressed_size = 0;
+  Digest uncompressed_digest;  // SHA-256, for the table of contents
+};
+Result<EncodedChunkTable> encode_chunk_table(const ChunkTable& table, uint32_t features, uint64_t ci_offset);
+
+}  // namespace erofs_format

@@ -1,0 +1,25 @@
+// Bytes of a bootstrap -> a validated Tree. Nothing is published before the
+// whole image was found sound (erofs.md 18, nydus-rafs-v6.md 1).
+#pragma once
+
+#include "erofs-format/base/bytes.h"
+#include "erofs-format/base/result.h"
+#include "erofs-format/bootstrap/tree.h"
+
+namespace erofs_format {
+
+// Larger bootstraps are refused (Code::too_large).
+constexpr uint64_t kMaxBootstrapSize = uint64_t{2} << 30;
+
+// Parses and validates. `name` stands in front of every message, which also names
+// the byte offset and the field. Code::corrupt for a broken image, Code::unsupported
+// ("... not supported yet: zran") for what we do not read.
+Result<Tree> read_bootstrap(ByteView image, const std::string& name);
+
+// A bootstrap file, or a blob with an inlined bootstrap (`image.boot`, found from the end,
+// decompressed): its bytes. The blob id of an inlined bootstrap comes from the file name.
+Result<Buffer> load_bootstrap(const std::string& path);
+// Both steps, with the id of an inlined blob filled in.
+Result<Tree> open_bootstrap(const std::string& path);
+
+}  // namespace erofs_format

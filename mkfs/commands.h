@@ -1,0 +1,20 @@
+// The commands of mkfs.nydus-erofs; each in a file of its own (command_NAME.cpp).
+#pragma once
+
+#include "erofs-format/base/options.h"
+
+namespace mkfs {
+
+using namespace erofs_format;
+
+extern const Command kDefaultCommand;  // BOOTSTRAP SOURCE
+extern const Command kCreateCommand;
+extern const Command kMergeCommand;
+extern const Command kConvertCommand;
+extern const Command kCheckCommand;
+extern const Command kInspectCommand;
+extern const Command kStatCommand;
+extern const Command kUnpackCommand;
+extern const Command kDumpCommand;
+
+}  // namespace mkfs
