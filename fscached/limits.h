@@ -1,0 +1,27 @@
+// Every limit of fscached, by name.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace fscached {
+
+// --- event loop ---
+inline constexpr unsigned kMaxLoopSlots = 4096;
+inline constexpr unsigned kLoopRingEntries = 256;       // submissions handed over at once
+inline constexpr size_t kMaxIoBytes = 1u << 30;         // one read or write
+inline constexpr uint64_t kMaxTimerMs = 1'000'000'000;  // some 11 days
+
+// --- fetching ---
+inline constexpr size_t kMaxResponseHeadBytes = 64 << 10;
+inline constexpr size_t kMaxResponseHeaders = 128;
+inline constexpr size_t kMaxErrorBodyBytes = 64 << 10;  // drained to keep a connection, then dropped
+inline constexpr size_t kMaxTokenBytes = 64 << 10;      // a token service's whole answer
+inline constexpr unsigned kMaxRedirects = 5;
+inline constexpr unsigned kMaxAttempts = 4;  // of one read, the first included
+inline constexpr uint64_t kBackoffFirstMs = 100;
+inline constexpr uint64_t kBackoffMaxMs = 5'000;
+inline constexpr uint64_t kMaxRetryAfterMs = 30'000;
+inline constexpr long kMaxConnectionsPerOrigin = 8;
+
+}  // namespace fscached
