@@ -1,0 +1,200 @@
+#include "erofs-format/image/layout_folder.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "erofs-format/image/verified_source.h"
+
+namespace erofs_format {
+
+namespace {
+
+constexpr std::string_view kLayoutFile = R"({"imageLayoutVersion":"1.0.0"})";
+constexpr const char* kBlobFolder = "/blobs/sha256";
+
+Result<void> check_version(const std::string& path) {
+  std::string name = path + "/oci-layout";
+  auto text = os::read_file(name, kMaxDocumentSize);
+  if (!text) {
+    if (text.error().code != Code::not_found) return std::move(text).error();
+    return make_error(Code::not_found, path + ": not an OCI image layout: no file oci-layout");
+  }
+  TRY_ASSIGN(Json document, parse_document(*text, name));
+  TRY_ASSIGN(std::string version, JsonField(document, name).member("imageLayoutVersion").text());
+  if (!version.starts_with("1."))
+    return make_error(Code::unsupported,
+                      fmt::format("{}: version '{}' is not supported", name, printable(version)));
+  return {};
+}
+
+Result<Index> read_index(const std::string& path) {
+  std::string name = path + "/index.json";
+  TRY_ASSIGN(Buffer text, os::read_file(name, kMaxDocumentSize));
+  return parse_index(text, name);
+}
+
+std::string known_names(const Index& index) {
+  std::string names;
+  for (const auto& entry : index.manifests) {
+    std::string name = entry.annotation(kRefNameAnnotation);
+    if (name.empty()) name = digest_text(entry.digest);
+    names += (names.empty() ? "" : ", ") + printable(name);
+  }
+  return names;
+}
+
+}  // namespace
+
+Result<LayoutFolder> LayoutFolder::open(const std::string& path) {
+  TRY(check_version(path));
+  LayoutFolder folder;
+  folder.path_ = path;
+  TRY_ASSIGN(folder.index_, read_index(path));
+  return folder;
+}
+
+Result<Descriptor> LayoutFolder::find(const std::string& tag) const {
+  if (tag.empty()) {
+    if (index_.manifests.size() == 1) return index_.manifests[0];
+    if (index_.manifests.empty()) return make_error(Code::not_found, path_ + ": holds no image");
+    return make_error(Code::invalid_argument, fmt::format("{}: holds {} images, name one of: {}", path_,
+                                                          index_.manifests.size(), known_names(index_)));
+  }
+  for (const auto& entry : index_.manifests)
+    if (entry.annotation(kRefNameAnnotation) == tag) return entry;
+  return make_error(Code::not_found, fmt::format("{}: no image '{}', there are: {}", path_, printable(tag),
+                                                 known_names(index_)));
+}
+
+Result<Descriptor> LayoutFolder::find_manifest(const Descriptor& start, const Platform& platform) const {
+  if (!is_index_type(start.media_type)) return start;
+  return find_in_index(start, platform, 1);
+}
+
+Result<Descriptor> LayoutFolder::find_in_index(const Descriptor& start, const Platform& platform,
+                                               int depth) const {
+  std::string name = "index " + digest_text(start.digest);
+  if (depth > kMaxIndexDepth)
+    return make_error(Code::too_large, fmt::format("{}: nested deeper than {} levels", name, kMaxIndexDepth));
+  TRY_ASSIGN(Buffer text, read_blob(start));
+  TRY_ASSIGN(Index index, parse_index(text, name));
+  std::string seen;
+  for (const auto& entry : index.manifests) {
+    if (is_index_type(entry.media_type)) {
+      auto found = find_in_index(entry, platform, depth + 1);
+      if (found || found.error().code != Code::not_found) return found;
+      continue;
+    }
+    if (!entry.platform || !is_manifest_type(entry.media_type)) continue;
+    if (entry.platform->serves(platform)) return entry;
+    seen += (seen.empty() ? "" : ", ") + printable(to_string(*entry.platform));
+  }
+  return make_error(Code::not_found, fmt::format("{}: no image for {}, there are: {}", name,
+                                                 to_string(platform), seen.empty() ? "none" : seen));
+}
+
+std::string LayoutFolder::blob_path(const Digest& digest) const {
+  return path_ + kBlobFolder + "/" + to_hex(digest);
+}
+
+Result<Buffer> LayoutFolder::read_blob(const Descriptor& descriptor, uint64_t limit) const {
+  std::string path = blob_path(descriptor.digest);
+  TRY_ASSIGN(Buffer bytes, os::read_file(path, limit));
+  if (bytes.size() != descriptor.size)
+    return make_error(Code::digest_mismatch, fmt::format("{}: {} bytes, its descriptor says {}", path,
+                                                         bytes.size(), descriptor.size));
+  Digest actual = sha256(bytes);
+  if (actual != descriptor.digest)
+    return make_error(Code::digest_mismatch, fmt::format("{}: content is sha256:{}", path, to_hex(actual)));
+  return bytes;
+}
+
+Result<std::unique_ptr<ByteSource>> LayoutFolder::open_blob(const Descriptor& descriptor,
+                                                            const std::string& name) const {
+  std::string path = blob_path(descriptor.digest);
+  auto fd = os::open(path, O_RDONLY);
+  if (!fd) return std::move(fd).error().within(name);
+  TRY_ASSIGN(struct stat st, os::stat_of(fd->get(), path));
+  if (!S_ISREG(st.st_mode)) return make_error(Code::corrupt, fmt::format("{}: {}: not a file", name, path));
+  return make_verified_source(make_fd_source(std::move(*fd), name), descriptor.digest, descriptor.size, name);
+}
+
+Result<LayoutTransaction> LayoutTransaction::create(const std::string& path) {
+  LayoutTransaction transaction;
+  transaction.path_ = path;
+  for (const char* part : {"", "/blobs", kBlobFolder}) TRY(transaction.make_folder(path + part));
+  // An existing folder must be a layout, or empty as far as a layout goes.
+  TRY(transaction.current_index());
+  return transaction;
+}
+
+LayoutTransaction::~LayoutTransaction() {
+  blobs_.clear();
+  for (auto folder = made_.rbegin(); folder != made_.rend(); ++folder) ::rmdir(folder->c_str());
+}
+
+Result<void> LayoutTransaction::make_folder(const std::string& path) {
+  if (::mkdir(path.c_str(), 0755) == 0) {
+    made_.push_back(path);
+    return {};
+  }
+  if (errno != EEXIST) return errno_error(path);
+  return {};
+}
+
+Result<Index> LayoutTransaction::current_index() const {
+  Index empty;
+  empty.document["schemaVersion"] = 2;
+  if (::access((path_ + "/oci-layout").c_str(), F_OK) < 0) {
+    if (errno != ENOENT) return errno_error(path_);
+    if (::access((path_ + "/index.json").c_str(), F_OK) == 0)
+      return make_error(Code::corrupt, path_ + ": holds index.json but no oci-layout");
+    return empty;
+  }
+  TRY(check_version(path_));
+  return read_index(path_);
+}
+
+Result<os::PendingFile> LayoutTransaction::new_blob() const {
+  return os::PendingFile::create(path_ + kBlobFolder);
+}
+
+void LayoutTransaction::add(os::PendingFile blob, const Digest& digest) {
+  blobs_.push_back({std::move(blob), digest});
+}
+
+Result<Descriptor> LayoutTransaction::add_bytes(ByteView bytes, std::string media_type) {
+  Descriptor descriptor;
+  descriptor.media_type = std::move(media_type);
+  descriptor.digest = sha256(bytes);
+  descriptor.size = bytes.size();
+  TRY_ASSIGN(os::PendingFile file, new_blob());
+  TRY(os::write_all(file.fd(), bytes, file.temporary_path()));
+  add(std::move(file), descriptor.digest);
+  return descriptor;
+}
+
+Result<void> LayoutTransaction::publish(Descriptor image, const std::string& tag) {
+  for (auto& blob : blobs_) TRY(blob.file.publish(to_hex(blob.digest)));
+  blobs_.clear();
+  // Two writers of one layout must not lose each other's entry.
+  TRY_ASSIGN(os::UniqueFd lock, os::open(path_, O_RDONLY | O_DIRECTORY));
+  if (::flock(lock.get(), LOCK_EX) < 0) return errno_error(path_);
+  TRY_ASSIGN(Index index, current_index());
+  std::erase_if(index.manifests, [&](const Descriptor& entry) {
+    std::string name = entry.annotation(kRefNameAnnotation);
+    return name == tag && (!tag.empty() || entry.digest == image.digest);
+  });
+  if (!tag.empty()) image.annotations[std::string(kRefNameAnnotation)] = tag;
+  index.manifests.push_back(std::move(image));
+  TRY(os::publish_file(path_ + "/oci-layout", as_bytes(kLayoutFile)));
+  TRY(os::publish_file(path_ + "/index.json", as_bytes(serialize(index))));
+  made_.clear();
+  return {};
+}
+
+}  // namespace erofs_format
