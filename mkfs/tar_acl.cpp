@@ -23,6 +23,7 @@ constexpr uint16_t kGroupObj = 0x04;
 constexpr uint16_t kGroup = 0x08;
 constexpr uint16_t kMask = 0x10;
 constexpr uint16_t kOther = 0x20;
+constexpr uint16_t kRwx = 7;
 constexpr uint32_t kUndefinedId = UINT32_MAX;
 constexpr uint32_t kXattrVersion = 2;
 
@@ -91,7 +92,7 @@ Result<uint32_t> parse_id(std::string_view entry, uint16_t tag, std::string_view
   }
   std::string key(name);
   std::optional<uint32_t> id = tag == kUser ? user_id(key) : group_id(key);
-  if (!id) return acl_error(entry, "names nobody known here; archives with numbers need no names");
+  if (!id) return acl_error(entry, "names nobody known here, and has no number");
   return *id;
 }
 
@@ -201,10 +202,7 @@ uint16_t mode_of(const std::vector<AclEntry>& entries) {
   return static_cast<uint16_t>(owner << 6 | group << 3 | other);
 }
 
-}  // namespace
-
-Result<PosixAcl> parse_acl(std::string_view text) {
-  TRY_ASSIGN(std::vector<AclEntry> entries, parse_entries(text));
+Result<PosixAcl> acl_of(std::vector<AclEntry> entries) {
   TRY(sort_and_validate(entries));
   constexpr size_t kEntriesOfMode = 3;
   PosixAcl acl;
@@ -212,6 +210,36 @@ Result<PosixAcl> parse_acl(std::string_view text) {
   acl.extended = entries.size() > kEntriesOfMode;
   acl.xattr = to_xattr(entries);
   return acl;
+}
+
+Result<AclEntry> decode_entry(const AclXattrEntry& stored) {
+  AclEntry entry{stored.tag, stored.permissions, kUndefinedId};
+  bool known = is_power_of_two(entry.tag) && entry.tag <= kOther;
+  if (!known || entry.permissions > kRwx) return make_error(Code::corrupt, "has an invalid ACL entry");
+  if (entry.tag == kUser || entry.tag == kGroup) entry.id = stored.id;
+  return entry;
+}
+
+}  // namespace
+
+Result<PosixAcl> parse_acl_text(std::string_view text) {
+  TRY_ASSIGN(std::vector<AclEntry> entries, parse_entries(text));
+  return acl_of(std::move(entries));
+}
+
+Result<PosixAcl> parse_acl_xattr(std::string_view value) {
+  ByteView bytes = as_bytes(value);
+  const le32* version = struct_at<le32>(bytes, 0);
+  if (!version || *version != kXattrVersion || (bytes.size() - sizeof(le32)) % sizeof(AclXattrEntry) != 0) {
+    return make_error(Code::corrupt, "is not an ACL of version 2");
+  }
+  size_t count = (bytes.size() - sizeof(le32)) / sizeof(AclXattrEntry);
+  std::vector<AclEntry> entries;
+  for (const AclXattrEntry& stored : structs_at<AclXattrEntry>(bytes, sizeof(le32), count)) {
+    TRY_ASSIGN(AclEntry entry, decode_entry(stored));
+    entries.push_back(entry);
+  }
+  return acl_of(std::move(entries));
 }
 
 }  // namespace mkfs

@@ -1,4 +1,4 @@
-// POSIX ACLs as archives write them (text) and as the kernel stores them (xattr, version 2).
+// POSIX ACLs as archives write them: text, or the kernel's own form (xattr, version 2).
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,8 @@ struct PosixAcl {
 // Long text ("user::rwx", "user:NAME:r-x:1000", "default:" prefixes, comments) as GNU tar, star and
 // libarchive write it, separated by commas or newlines. A name without a number is looked up
 // as tar does when it extracts; one that is unknown is an error.
-Result<PosixAcl> parse_acl(std::string_view text);
+Result<PosixAcl> parse_acl_text(std::string_view text);
+// The value of a system.posix_acl_* xattr, held to the kernel's rules.
+Result<PosixAcl> parse_acl_xattr(std::string_view value);
 
 }  // namespace mkfs

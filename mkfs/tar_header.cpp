@@ -103,21 +103,36 @@ Result<void> set_hard_link(const std::string& target, SourceEntry& entry) {
   return {};
 }
 
-// The access ACL sets the permission bits too, as it does when it is set on a file.
-Result<void> set_access_acl(const std::string& text, SourceEntry& entry) {
-  Result<PosixAcl> acl = parse_acl(text);
-  if (!acl) return std::move(acl).error().within("SCHILY.acl.access");
-  constexpr uint16_t kRwx = 0777;
-  entry.mode = static_cast<uint16_t>((entry.mode & ~kRwx) | acl->mode);
-  entry.xattrs.erase("system.posix_acl_access");
-  if (acl->extended) entry.xattrs["system.posix_acl_access"] = std::move(acl->xattr);
+constexpr char kAccessXattr[] = "system.posix_acl_access";
+constexpr char kDefaultXattr[] = "system.posix_acl_default";
+
+// GNU tar --xattrs --acls writes an ACL twice: as xattr with numbers, and as text that may have names
+// alone. The numbers count.
+Result<std::optional<PosixAcl>> acl_of(const Xattrs& xattrs, const std::string& xattr,
+                                       const std::string& text) {
+  auto raw = xattrs.find(xattr);
+  if (raw == xattrs.end() && text.empty()) return std::optional<PosixAcl>();
+  Result<PosixAcl> acl = raw != xattrs.end() ? parse_acl_xattr(raw->second) : parse_acl_text(text);
+  if (!acl) return std::move(acl).error().within(xattr);
+  return std::optional<PosixAcl>(std::move(*acl));
+}
+
+// Sets the permission bits too, as setting an access ACL on a file does.
+Result<void> set_access_acl(const PaxFields& pax, SourceEntry& entry) {
+  TRY_ASSIGN(auto acl, acl_of(pax.xattrs, kAccessXattr, pax.acl_access));
+  if (!acl) return {};
+  constexpr uint16_t kAllPermissions = 0777;
+  entry.mode = static_cast<uint16_t>((entry.mode & ~kAllPermissions) | acl->mode);
+  entry.xattrs.erase(kAccessXattr);
+  if (acl->extended) entry.xattrs[kAccessXattr] = std::move(acl->xattr);
   return {};
 }
 
-Result<void> set_default_acl(const std::string& text, SourceEntry& entry) {
-  Result<PosixAcl> acl = parse_acl(text);
-  if (!acl) return std::move(acl).error().within("SCHILY.acl.default");
-  entry.xattrs["system.posix_acl_default"] = std::move(acl->xattr);
+// Only directories have one.
+Result<void> set_default_acl(const PaxFields& pax, SourceEntry& entry) {
+  TRY_ASSIGN(auto acl, acl_of(pax.xattrs, kDefaultXattr, pax.acl_default));
+  entry.xattrs.erase(kDefaultXattr);
+  if (acl && S_ISDIR(entry.mode)) entry.xattrs[kDefaultXattr] = std::move(acl->xattr);
   return {};
 }
 
@@ -125,9 +140,9 @@ Result<void> set_xattrs(const PaxFields& pax, SourceEntry& entry) {
   entry.xattrs = pax.xattrs;
   // setfilecon(3) stores the NUL with the context.
   if (!pax.selinux.empty()) entry.xattrs.try_emplace("security.selinux", pax.selinux + '\0');
-  if (!pax.acl_access.empty() && !S_ISLNK(entry.mode)) TRY(set_access_acl(pax.acl_access, entry));
-  if (!pax.acl_default.empty() && S_ISDIR(entry.mode)) TRY(set_default_acl(pax.acl_default, entry));
-  return {};
+  if (S_ISLNK(entry.mode)) return {};
+  TRY(set_access_acl(pax, entry));
+  return set_default_acl(pax, entry);
 }
 
 Result<void> set_old_gnu_sparse(const TarBlock& block, TarMember& member) {
