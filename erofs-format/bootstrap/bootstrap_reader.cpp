@@ -1,0 +1,206 @@
+// The walk from the root: every inode once, in a queue of directories, no recursion.
+#include "erofs-format/bootstrap/bootstrap_reader.h"
+
+#include <fmt/format.h>
+
+#include "erofs-format/bootstrap/reader_image.h"
+
+namespace erofs_format {
+
+using namespace ondisk;
+using namespace reader;
+
+namespace {
+
+uint8_t file_type_of(uint16_t mode) {
+  switch (mode & S_IFMT) {
+    case S_IFREG: return kFtRegular;
+    case S_IFDIR: return kFtDirectory;
+    case S_IFCHR: return kFtCharDevice;
+    case S_IFBLK: return kFtBlockDevice;
+    case S_IFIFO: return kFtFifo;
+    case S_IFSOCK: return kFtSocket;
+    case S_IFLNK: return kFtSymlink;
+    default: return kFtUnknown;
+  }
+}
+
+class Walk {
+ public:
+  Walk(Image& image, Tree& tree, const ChunkIndex& chunks)
+      : image_(image), tree_(tree), chunks_(chunks), by_slot_(image.size() / kSlotSize, kNoInode) {}
+
+  Result<void> run();
+
+ private:
+  struct Directory {
+    InodeId id = kNoInode;
+    InodeHead head;
+    uint64_t nid = 0;
+    uint64_t parent_nid = 0;
+    uint32_t path_length = 0;
+  };
+
+  Result<uint64_t> offset_of(uint64_t nid, uint64_t named_at) const;
+  Result<InodeId> add_inode(uint64_t nid, uint64_t named_at, InodeHead& head);
+  Result<void> read_directory(const Directory& directory);
+  Result<void> check_dot(const Directory& directory, const RawEntry& entry, bool& self, bool& parent) const;
+  Result<void> add_entry(const Directory& directory, const RawEntry& entry, std::vector<DirEntry>& entries);
+  Result<void> check_links() const;
+  Result<void> read_prefetch();
+  void note_unused() const;
+
+  Image& image_;
+  Tree& tree_;
+  const ChunkIndex& chunks_;
+  std::vector<InodeId> by_slot_;  // inode that starts at a slot
+  std::vector<uint64_t> offsets_;
+  std::vector<uint32_t> names_;  // of each inode; sub-directories + 2 of a directory
+  std::vector<Directory> queue_;
+  std::vector<RawEntry> raw_;  // of the directory at hand
+  uint64_t name_count_ = 1;
+};
+
+Result<uint64_t> Walk::offset_of(uint64_t nid, uint64_t named_at) const {
+  uint64_t slots = (image_.size() - image_.meta_offset) / kSlotSize;
+  if (nid >= slots) return image_.corrupt(named_at, fmt::format("nid {} lies outside the image", nid));
+  return image_.meta_offset + nid * kSlotSize;
+}
+
+Result<InodeId> Walk::add_inode(uint64_t nid, uint64_t named_at, InodeHead& head) {
+  TRY_ASSIGN(uint64_t offset, offset_of(nid, named_at));
+  Inode inode;
+  TRY_ASSIGN(head, parse_inode(image_, tree_, chunks_, offset, inode));
+  auto id = static_cast<InodeId>(tree_.inodes.size());
+  by_slot_[offset / kSlotSize] = id;
+  tree_.inodes.push_back(std::move(inode));
+  offsets_.push_back(offset);
+  names_.push_back(tree_.inodes[id].is_directory() ? 2 : 0);
+  return id;
+}
+
+Result<void> Walk::check_dot(const Directory& directory, const RawEntry& entry, bool& self, bool& parent) const {
+  bool is_self = entry.name == ".";
+  (is_self ? self : parent) = true;
+  if (entry.nid != (is_self ? directory.nid : directory.parent_nid))
+    return image_.corrupt(entry.offset, fmt::format("directory: nid of \"{}\" is wrong", entry.name));
+  if (entry.file_type != kFtDirectory)
+    return image_.corrupt(entry.offset + offsetof(erofs_dirent, file_type),
+                          fmt::format("directory: file_type of \"{}\" is not directory", entry.name));
+  return {};
+}
+
+Result<void> Walk::add_entry(const Directory& directory, const RawEntry& entry, std::vector<DirEntry>& entries) {
+  TRY_ASSIGN(uint64_t offset, offset_of(entry.nid, entry.offset));
+  InodeId id = by_slot_[offset / kSlotSize];
+  if (id != kNoInode && tree_.inodes[id].is_directory())
+    return image_.corrupt(entry.offset, "directory: nid names a directory that has a name already");
+  if (id == kNoInode) {
+    InodeHead head;
+    TRY_ASSIGN(id, add_inode(entry.nid, entry.offset, head));
+    if (tree_.inodes[id].is_directory()) {
+      auto length = narrow<uint32_t>(directory.path_length + 1 + entry.name.size());
+      if (length > kMaxPathLength)
+        return make_error(Code::too_large, fmt::format("{}: byte {}: path is longer than {} bytes", image_.name,
+                                                       entry.offset, kMaxPathLength));
+      tree_.inodes[id].parent = directory.id;
+      names_[directory.id]++;
+      queue_.push_back({id, head, entry.nid, directory.nid, length});
+    }
+  }
+  if (!tree_.inodes[id].is_directory()) names_[id]++;
+  if (entry.file_type != file_type_of(tree_.inodes[id].mode))
+    return image_.corrupt(entry.offset + offsetof(erofs_dirent, file_type),
+                          "directory: file_type is not that of the inode");
+  name_count_++;
+  entries.push_back({std::string(entry.name), id});
+  return {};
+}
+
+Result<void> Walk::read_directory(const Directory& directory) {
+  raw_.clear();
+  TRY(parse_directory(image_, directory.head, raw_));
+  auto entries = std::make_unique<std::vector<DirEntry>>();
+  if (raw_.size() > 2) entries->reserve(raw_.size() - 2);
+  bool self = false, parent = false;
+  for (const RawEntry& entry : raw_) {
+    if (entry.name == "." || entry.name == "..") {
+      TRY(check_dot(directory, entry, self, parent));
+    } else {
+      TRY(add_entry(directory, entry, *entries));
+    }
+  }
+  if (!self || !parent)
+    return image_.corrupt(directory.head.offset, "directory: entries \".\" and \"..\" are not both there");
+  tree_.inodes[directory.id].entries = std::move(entries);
+  return {};
+}
+
+Result<void> Walk::check_links() const {
+  for (InodeId id = 0; id < tree_.inodes.size(); id++)
+    if (tree_.inodes[id].nlink != names_[id])
+      return image_.corrupt(offsets_[id], fmt::format("inode: i_nlink is {} where the tree has {}",
+                                                      tree_.inodes[id].nlink, names_[id]));
+  // RAFS counts names, EROFS inodes.
+  if (image_.inos != name_count_ && image_.inos != tree_.inodes.size())
+    return image_.corrupt(kSuperOffset + offsetof(erofs_super_block, inos),
+                          fmt::format("superblock: inos is {} where the tree has {} names", image_.inos, name_count_));
+  return {};
+}
+
+Result<void> Walk::read_prefetch() {
+  uint64_t count = image_.prefetch_table_size / sizeof(le32);
+  auto nids = structs_at<le32>(image_.bytes, image_.prefetch_table_offset, count);
+  for (size_t i = 0; i < nids.size() && nids[i] != 0; i++) {
+    uint64_t at = image_.prefetch_table_offset + i * sizeof(le32);
+    TRY_ASSIGN(uint64_t offset, offset_of(nids[i], at));
+    InodeId id = by_slot_[offset / kSlotSize];
+    if (id == kNoInode) return image_.corrupt(at, "prefetch table: nid is not that of an inode");
+    tree_.prefetch.push_back(id);
+  }
+  return {};
+}
+
+void Walk::note_unused() const {
+  if (!image_.notes) return;
+  for (uint64_t at = 0; at < image_.size(); at++)
+    if (image_.bytes[at] != 0 && !image_.extents.taken(at)) return image_.note(at, "unused bytes are not 0");
+}
+
+Result<void> Walk::run() {
+  Directory root;
+  root.nid = root.parent_nid = image_.root_nid;
+  uint64_t root_field = kSuperOffset + offsetof(erofs_super_block, root_nid);
+  TRY_ASSIGN(root.id, add_inode(root.nid, root_field, root.head));
+  if (!tree_.inodes[kRootInode].is_directory())
+    return image_.corrupt(root_field, "superblock: root_nid is not that of a directory");
+  tree_.inodes[kRootInode].parent = kRootInode;
+  queue_.push_back(root);
+  while (!queue_.empty()) {
+    Directory next = queue_.back();
+    queue_.pop_back();
+    TRY(read_directory(next));
+  }
+  TRY(check_links());
+  TRY(read_prefetch());
+  note_unused();
+  return {};
+}
+
+}  // namespace
+
+Result<Tree> read_bootstrap(ByteView bytes, const std::string& name, std::vector<std::string>* notes) {
+  if (bytes.size() > kMaxBootstrapSize)
+    return make_error(Code::too_large,
+                      fmt::format("{}: bootstrap is larger than {} bytes", name, kMaxBootstrapSize));
+  Image image{bytes, name, notes, ExtentMap(bytes.size())};
+  Tree tree;
+  ChunkIndex chunks;
+  TRY(parse_superblocks(image, tree));
+  TRY(parse_blobs(image, tree));
+  TRY(parse_chunk_infos(image, tree, chunks));
+  TRY(Walk(image, tree, chunks).run());
+  return tree;
+}
+
+}  // namespace erofs_format
