@@ -79,7 +79,8 @@ Result<InodeId> Walk::add_inode(uint64_t nid, uint64_t named_at, InodeHead& head
   return id;
 }
 
-Result<void> Walk::check_dot(const Directory& directory, const RawEntry& entry, bool& self, bool& parent) const {
+Result<void> Walk::check_dot(const Directory& directory, const RawEntry& entry, bool& self,
+                             bool& parent) const {
   bool is_self = entry.name == ".";
   (is_self ? self : parent) = true;
   if (entry.nid != (is_self ? directory.nid : directory.parent_nid))
@@ -90,7 +91,8 @@ Result<void> Walk::check_dot(const Directory& directory, const RawEntry& entry, 
   return {};
 }
 
-Result<void> Walk::add_entry(const Directory& directory, const RawEntry& entry, std::vector<DirEntry>& entries) {
+Result<void> Walk::add_entry(const Directory& directory, const RawEntry& entry,
+                             std::vector<DirEntry>& entries) {
   TRY_ASSIGN(uint64_t offset, offset_of(entry.nid, entry.offset));
   InodeId id = by_slot_[offset / kSlotSize];
   if (id != kNoInode && tree_.inodes[id].is_directory())
@@ -101,8 +103,8 @@ Result<void> Walk::add_entry(const Directory& directory, const RawEntry& entry, 
     if (tree_.inodes[id].is_directory()) {
       auto length = narrow<uint32_t>(directory.path_length + 1 + entry.name.size());
       if (length > kMaxPathLength)
-        return make_error(Code::too_large, fmt::format("{}: byte {}: path is longer than {} bytes", image_.name,
-                                                       entry.offset, kMaxPathLength));
+        return make_error(Code::too_large, fmt::format("{}: byte {}: path is longer than {} bytes",
+                                                       image_.name, entry.offset, kMaxPathLength));
       tree_.inodes[id].parent = directory.id;
       names_[directory.id]++;
       queue_.push_back({id, head, entry.nid, directory.nid, length});
@@ -143,8 +145,9 @@ Result<void> Walk::check_links() const {
                                                       tree_.inodes[id].nlink, names_[id]));
   // RAFS counts names, EROFS inodes.
   if (image_.inos != name_count_ && image_.inos != tree_.inodes.size())
-    return image_.corrupt(kSuperOffset + offsetof(erofs_super_block, inos),
-                          fmt::format("superblock: inos is {} where the tree has {} names", image_.inos, name_count_));
+    return image_.corrupt(
+        kSuperOffset + offsetof(erofs_super_block, inos),
+        fmt::format("superblock: inos is {} where the tree has {} names", image_.inos, name_count_));
   return {};
 }
 

@@ -15,7 +15,8 @@ constexpr uint64_t kMaxBootstrapSize = uint64_t{2} << 30;
 // the byte offset and the field. Code::corrupt for a broken image, Code::unsupported
 // ("... not supported yet: zran") for what we do not read. `notes`, if given, gets what is odd
 // but harmless (reserved bytes that are not zero).
-Result<Tree> read_bootstrap(ByteView image, const std::string& name, std::vector<std::string>* notes = nullptr);
+Result<Tree> read_bootstrap(ByteView image, const std::string& name,
+                            std::vector<std::string>* notes = nullptr);
 
 // A bootstrap file, or a blob with an inlined bootstrap (`image.boot`, found from the end,
 // decompressed): its bytes. The blob id of an inlined bootstrap comes from the file name.

@@ -67,9 +67,8 @@ bool information_size_broken(const rafs_v6_blob& raw) {
 Result<void> check_sizes(const Image& image, const Tree& tree, const rafs_v6_blob& raw, uint64_t at) {
   bool whole_length = (raw.features & kBlobCapTarToc) != 0;
   uint64_t information_end = 0;
-  bool overflow =
-      !checked_add<uint64_t>(raw.ci_offset, raw.ci_compressed_size.value(), &information_end) ||
-      !checked_add<uint64_t>(information_end, sizeof(blob_meta_header), &information_end);
+  bool overflow = !checked_add<uint64_t>(raw.ci_offset, raw.ci_compressed_size.value(), &information_end) ||
+                  !checked_add<uint64_t>(information_end, sizeof(blob_meta_header), &information_end);
   return check_rules(
       image,
       {BLOB_RULE(raw.chunk_size != tree.chunk_size, chunk_size, "chunk_size is not that of the superblock"),
@@ -79,8 +78,9 @@ Result<void> check_sizes(const Image& image, const Tree& tree, const rafs_v6_blo
        BLOB_RULE(raw.digester > 1, digester, "digester is unknown"),
        BLOB_RULE(raw.ci_compressor > 3, ci_compressor, "ci_compressor is unknown"),
        BLOB_RULE(raw.compressed_size > kMaxCompressedSize, compressed_size, "compressed_size is over 2^40"),
-       BLOB_RULE(raw.uncompressed_size > kMaxUncompressedSize || raw.uncompressed_size % image.block_size != 0,
-                 uncompressed_size, "uncompressed_size is not a multiple of 4096 up to 2^44"),
+       BLOB_RULE(
+           raw.uncompressed_size > kMaxUncompressedSize || raw.uncompressed_size % image.block_size != 0,
+           uncompressed_size, "uncompressed_size is not a multiple of 4096 up to 2^44"),
        BLOB_RULE(raw.chunk_count > raw.uncompressed_size / image.block_size, chunk_count,
                  "chunk_count is larger than the blob has blocks"),
        BLOB_RULE(information_size_broken(raw), ci_uncompressed_size,
@@ -91,7 +91,8 @@ Result<void> check_sizes(const Image& image, const Tree& tree, const rafs_v6_blo
                  "chunk information ends after the blob")});
 }
 
-Result<void> check_slot(const Image& image, const erofs_deviceslot& slot, const rafs_v6_blob& raw, uint64_t at) {
+Result<void> check_slot(const Image& image, const erofs_deviceslot& slot, const rafs_v6_blob& raw,
+                        uint64_t at) {
   uint64_t blocks = raw.uncompressed_size / image.block_size;
   if (std::memcmp(slot.tag, raw.blob_id, sizeof(slot.tag)) != 0)
     return image.corrupt(at, "device table: tag is not the id in the blob table");
@@ -112,7 +113,8 @@ Result<void> check_mapped(const Image& image, const Tree& tree) {
   for (size_t i = 0; i < tree.blobs.size(); i++) {
     uint64_t start = tree.blobs[i].mapped_blkaddr;
     if (start == 0) continue;
-    uint64_t at = kRafsDeviceTableOffset + i * sizeof(erofs_deviceslot) + offsetof(erofs_deviceslot, mapped_blkaddr);
+    uint64_t at =
+        kRafsDeviceTableOffset + i * sizeof(erofs_deviceslot) + offsetof(erofs_deviceslot, mapped_blkaddr);
     if (start < end) return image.corrupt(at, "device table: mapped_blkaddr overlaps what lies before it");
     end = start + tree.blobs[i].uncompressed_size / image.block_size;
     if (end > UINT32_MAX) return image.corrupt(at, "device table: mapped range ends beyond 2^32 blocks");

@@ -23,16 +23,15 @@ Result<void> check_address(const Image& image, const Blob& blob, const rafs_chun
   uint64_t offset = raw.uncompressed_offset;
   uint64_t size = align_up(raw.uncompressed_size, image.block_size);
   return check_rules(
-      image,
-      {CHUNK_RULE(raw.index >= blob.chunk_count, index, "index is not below chunk_count of the blob"),
-       CHUNK_RULE((raw.flags & ~kKnownChunkFlags) != 0, flags, "flags has an unknown bit"),
-       CHUNK_RULE((raw.flags & kChunkHole) != 0, flags, "flags marks a hole"),
-       CHUNK_RULE(raw.uncompressed_size == 0 || raw.uncompressed_size > blob.chunk_size, uncompressed_size,
-                  "uncompressed_size is not 1 to chunk_size"),
-       CHUNK_RULE(offset % image.block_size != 0, uncompressed_offset,
-                  "uncompressed_offset is not a multiple of 4096"),
-       CHUNK_RULE(!in_range(offset, size, blob.uncompressed_size), uncompressed_offset,
-                  "uncompressed range lies outside the blob")});
+      image, {CHUNK_RULE(raw.index >= blob.chunk_count, index, "index is not below chunk_count of the blob"),
+              CHUNK_RULE((raw.flags & ~kKnownChunkFlags) != 0, flags, "flags has an unknown bit"),
+              CHUNK_RULE((raw.flags & kChunkHole) != 0, flags, "flags marks a hole"),
+              CHUNK_RULE(raw.uncompressed_size == 0 || raw.uncompressed_size > blob.chunk_size,
+                         uncompressed_size, "uncompressed_size is not 1 to chunk_size"),
+              CHUNK_RULE(offset % image.block_size != 0, uncompressed_offset,
+                         "uncompressed_offset is not a multiple of 4096"),
+              CHUNK_RULE(!in_range(offset, size, blob.uncompressed_size), uncompressed_offset,
+                         "uncompressed range lies outside the blob")});
 }
 
 Result<void> check_stored(const Image& image, const Blob& blob, const rafs_chunk_info& raw, uint64_t at) {
@@ -41,12 +40,12 @@ Result<void> check_stored(const Image& image, const Blob& blob, const rafs_chunk
   bool raw_size_differs = !(raw.flags & kChunkCompressed) && !blob.encrypted && !blob.has(kBlobBatch) &&
                           raw.compressed_size != raw.uncompressed_size;
   return check_rules(
-      image,
-      {CHUNK_RULE(!member && raw.compressed_size == 0, compressed_size, "compressed_size is 0"),
-       CHUNK_RULE(!member && !in_range(raw.compressed_offset, raw.compressed_size, blob.compressed_data_size()),
-                  compressed_offset, "compressed range lies outside the chunk data of the blob"),
-       CHUNK_RULE(raw_size_differs, compressed_size,
-                  "compressed_size of a raw chunk is not its uncompressed_size")});
+      image, {CHUNK_RULE(!member && raw.compressed_size == 0, compressed_size, "compressed_size is 0"),
+              CHUNK_RULE(!member && !in_range(raw.compressed_offset, raw.compressed_size,
+                                              blob.compressed_data_size()),
+                         compressed_offset, "compressed range lies outside the chunk data of the blob"),
+              CHUNK_RULE(raw_size_differs, compressed_size,
+                         "compressed_size of a raw chunk is not its uncompressed_size")});
 }
 
 Chunk take_chunk(const rafs_chunk_info& raw) {

@@ -29,8 +29,8 @@ Result<std::string_view> last_name(const Image& image, const Block& block, uint6
   return name;
 }
 
-Result<std::string_view> entry_name(const Image& image, const Block& block, std::span<const erofs_dirent> entries,
-                                    size_t i, uint64_t at) {
+Result<std::string_view> entry_name(const Image& image, const Block& block,
+                                    std::span<const erofs_dirent> entries, size_t i, uint64_t at) {
   uint64_t start = entries[i].nameoff;
   bool last = i + 1 == entries.size();
   uint64_t end = last ? block.bytes.size() : entries[i + 1].nameoff.value();
@@ -42,7 +42,8 @@ Result<std::string_view> entry_name(const Image& image, const Block& block, std:
   } else {
     name = as_text(block.bytes.subspan(start, end - start));
   }
-  if (bad_name(name)) return image.corrupt(block.offset + start, "directory: name is not 1 to 255 plain bytes");
+  if (bad_name(name))
+    return image.corrupt(block.offset + start, "directory: name is not 1 to 255 plain bytes");
   return name;
 }
 

@@ -1,4 +1,5 @@
-// One inode: head, xattrs, chunk list or symlink target (erofs.md 8, 9, 12; nydus-rafs-v6.md 1.7, 1.10, 1.11).
+// One inode: head, xattrs, chunk list or symlink target (erofs.md 8, 9, 12;
+// nydus-rafs-v6.md 1.7, 1.10, 1.11).
 #include <fmt/format.h>
 
 #include "erofs-format/bootstrap/reader_image.h"
@@ -43,7 +44,8 @@ Result<void> read_compact(const Image& image, uint64_t at, const erofs_inode_com
                           Inode& inode) {
   // Kernels before 6.15 ignore it, later ones add it to the time of the image.
   if (raw.i_mtime != 0)
-    return image.corrupt(at + offsetof(erofs_inode_compact, i_mtime), "inode: i_mtime of a compact inode is not 0");
+    return image.corrupt(at + offsetof(erofs_inode_compact, i_mtime),
+                         "inode: i_mtime of a compact inode is not 0");
   if (raw.i_reserved2 != 0)
     image.note(at + offsetof(erofs_inode_compact, i_reserved2), "inode: reserved bytes are not 0");
   head.size = raw.i_size;
@@ -121,7 +123,8 @@ Result<void> check_chunk_format(const Image& image, const Tree& tree, const Inod
 Result<ChunkId> read_chunk_address(const Image& image, const Tree& tree, const ChunkIndex& index,
                                    const rafs_v6_chunk_addr& raw, uint64_t at, uint64_t raw_size) {
   if (raw.device_id == 0 || raw.device_id > tree.blobs.size())
-    return image.corrupt(at + 2, fmt::format("chunk index: device id {} is not that of a blob", raw.device_id));
+    return image.corrupt(at + 2,
+                         fmt::format("chunk index: device id {} is not that of a blob", raw.device_id));
   uint32_t number = uint32_t{raw.chunk_index_hi} << 16 | raw.chunk_index_lo;
   ChunkId id = index.find(raw.device_id - 1u, number);
   if (id == ChunkIndex::kNoChunk)
@@ -143,18 +146,21 @@ Result<void> read_chunk_list(Image& image, const Tree& tree, const ChunkIndex& i
   uint64_t at = align_up(head.end, sizeof(rafs_v6_chunk_addr));
   auto raws = structs_at<rafs_v6_chunk_addr>(image.bytes, at, count);
   if (raws.size() != count)
-    return image.corrupt(size_field(head.offset), "inode: i_size asks for a chunk list longer than the image");
+    return image.corrupt(size_field(head.offset),
+                         "inode: i_size asks for a chunk list longer than the image");
   head.end = at + raws.size_bytes();
   inode.chunks.reserve(raws.size());
   for (uint64_t i = 0; i < count; i++) {
     uint64_t raw_size = std::min<uint64_t>(tree.chunk_size, head.size - i * tree.chunk_size);
-    TRY_ASSIGN(ChunkId id, read_chunk_address(image, tree, index, raws[i], at + i * sizeof(raws[0]), raw_size));
+    TRY_ASSIGN(ChunkId id,
+               read_chunk_address(image, tree, index, raws[i], at + i * sizeof(raws[0]), raw_size));
     inode.chunks.push_back(id);
   }
   return check_chunk_format(image, tree, head, inode.chunks);
 }
 
-Result<void> read_regular(Image& image, const Tree& tree, const ChunkIndex& index, InodeHead& head, Inode& inode) {
+Result<void> read_regular(Image& image, const Tree& tree, const ChunkIndex& index, InodeHead& head,
+                          Inode& inode) {
   if (head.size > INT64_MAX) return image.corrupt(size_field(head.offset), "inode: i_size is negative");
   inode.size = head.size;
   // Other builders store an empty file flat.
@@ -184,12 +190,14 @@ Result<void> read_symlink(Image& image, const InodeHead& head, Inode& inode) {
 
 Result<void> read_special(const Image& image, const InodeHead& head, Inode& inode) {
   if (head.layout != kLayoutFlatPlain) return wrong_layout(image, head);
-  if (head.size != 0) return image.corrupt(size_field(head.offset), "inode: i_size of a special file is not 0");
+  if (head.size != 0)
+    return image.corrupt(size_field(head.offset), "inode: i_size of a special file is not 0");
   if (S_ISCHR(inode.mode) || S_ISBLK(inode.mode)) inode.rdev = head.data;
   return {};
 }
 
-Result<void> read_by_type(Image& image, const Tree& tree, const ChunkIndex& chunks, InodeHead& head, Inode& inode) {
+Result<void> read_by_type(Image& image, const Tree& tree, const ChunkIndex& chunks, InodeHead& head,
+                          Inode& inode) {
   switch (inode.mode & S_IFMT) {
     case S_IFREG: return read_regular(image, tree, chunks, head, inode);
     case S_IFDIR: return check_flat(image, head);

@@ -13,7 +13,8 @@ constexpr uint32_t kCompatChecksum = 0x1;         // RAFS forbids the checksum i
 constexpr uint32_t kCompatXattrInMetabox = 0x8;   // needs an inode RAFS cannot have
 constexpr uint32_t kCompatSharedContents = 0x20;  // needs a prefix table RAFS cannot have
 
-constexpr uint64_t kCompressors = kRafsCompressNone | kRafsCompressLz4 | kRafsCompressGzip | kRafsCompressZstd;
+constexpr uint64_t kCompressors =
+    kRafsCompressNone | kRafsCompressLz4 | kRafsCompressGzip | kRafsCompressZstd;
 constexpr uint64_t kDigesters = kRafsDigestBlake3 | kRafsDigestSha256;
 
 bool any_set(ByteView bytes) {
@@ -27,10 +28,9 @@ bool any_set(ByteView bytes) {
 
 Result<void> check_features(const Image& image, const erofs_super_block& sb) {
   uint32_t compat = sb.feature_compat;
-  TRY(check_rules(
-      image,
-      {{sb.magic != kSuperMagic, SB_AT(magic), "superblock: magic is not that of EROFS"},
-       {!(compat & kCompatRafsV6), SB_AT(feature_compat), "superblock: feature_compat has no RAFS v6 mark"}}));
+  TRY(check_rules(image, {{sb.magic != kSuperMagic, SB_AT(magic), "superblock: magic is not that of EROFS"},
+                          {!(compat & kCompatRafsV6), SB_AT(feature_compat),
+                           "superblock: feature_compat has no RAFS v6 mark"}}));
   // Tarfs images have small blocks and go by other rules from here on.
   if (sb.blkszbits == 9) return image.unsupported("tarfs (512-byte blocks)");
   constexpr uint32_t kRefused = kCompatChecksum | kCompatXattrInMetabox | kCompatSharedContents;
@@ -84,13 +84,12 @@ void take_superblock(const erofs_super_block& sb, Image& image) {
 
 Result<void> check_flags(const Image& image, uint64_t flags) {
   if (flags & kRafsTarfs) return image.unsupported("tarfs");
-  return check_rules(
-      image,
-      {{(flags & ~uint64_t{kRafsKnownFlags}) != 0, EXT_AT(flags), "extended superblock: flags has unknown bits"},
-       {std::popcount(flags & kCompressors) != 1, EXT_AT(flags),
-        "extended superblock: flags does not name one compressor"},
-       {std::popcount(flags & kDigesters) != 1, EXT_AT(flags),
-        "extended superblock: flags does not name one digester"}});
+  return check_rules(image, {{(flags & ~uint64_t{kRafsKnownFlags}) != 0, EXT_AT(flags),
+                              "extended superblock: flags has unknown bits"},
+                             {std::popcount(flags & kCompressors) != 1, EXT_AT(flags),
+                              "extended superblock: flags does not name one compressor"},
+                             {std::popcount(flags & kDigesters) != 1, EXT_AT(flags),
+                              "extended superblock: flags does not name one digester"}});
 }
 
 Result<void> check_tables(const Image& image, const rafs_v6_super_block_ext& ext) {
@@ -129,8 +128,8 @@ void take_extended(const rafs_v6_super_block_ext& ext, Image& image, Tree& tree)
   tree.block_size = image.block_size;
   tree.explicit_uid_gid = (flags & kRafsExplicitUidGid) != 0;
   tree.digester = flags & kRafsDigestSha256 ? Digester::sha256 : Digester::blake3;
-  tree.compressor = flags & kRafsCompressNone  ? Compressor::none
-                    : flags & kRafsCompressLz4 ? Compressor::lz4_block
+  tree.compressor = flags & kRafsCompressNone   ? Compressor::none
+                    : flags & kRafsCompressLz4  ? Compressor::lz4_block
                     : flags & kRafsCompressGzip ? Compressor::gzip
                                                 : Compressor::zstd;
 }
