@@ -1,0 +1,260 @@
+#include "mkfs/merge.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <tuple>
+#include <unordered_map>
+
+#include "erofs-format/base/checked.h"
+#include "erofs-format/ondisk/rafs.h"
+
+namespace mkfs {
+
+namespace {
+
+constexpr std::string_view kWhiteoutPrefix = ".wh.";
+constexpr std::string_view kOpaqueName = ".wh..wh..opq";
+
+Error inconsistent(std::string message) {
+  Error error = make_error(Code::invalid_argument, "Inconsistent RAFS Filesystem: " + std::move(message));
+  error.exit_code = 2;
+  return error;
+}
+
+Result<void> check_alike(const MergeLayer& first, const MergeLayer& layer) {
+  if (first.tree.chunk_size != layer.tree.chunk_size)
+    return inconsistent(fmt::format("{}: chunk size {:#x}, {} has {:#x}", layer.name, layer.tree.chunk_size,
+                                    first.name, first.tree.chunk_size));
+  if (first.tree.block_size != layer.tree.block_size)
+    return inconsistent(fmt::format("{}: block size {}, {} has {}", layer.name, layer.tree.block_size,
+                                    first.name, first.tree.block_size));
+  if (first.tree.explicit_uid_gid != layer.tree.explicit_uid_gid)
+    return inconsistent(fmt::format("{}: owners are{} stored, in {} they are{}", layer.name,
+                                    layer.tree.explicit_uid_gid ? "" : " not", first.name,
+                                    first.tree.explicit_uid_gid ? "" : " not"));
+  return {};
+}
+
+// Whether two entries can describe one blob.
+bool same_blob(const Blob& a, const Blob& b) {
+  auto key = [](const Blob& blob) {
+    return std::tie(blob.chunk_size, blob.chunk_count, blob.uncompressed_size, blob.ci_offset,
+                    blob.ci_compressed_size, blob.ci_uncompressed_size, blob.digester);
+  };
+  return key(a) == key(b);
+}
+
+class Merger {
+ public:
+  explicit Merger(const MergeOptions& options) : options_(options) {}
+
+  Result<void> add(MergeLayer layer);
+  Tree finish();
+
+ private:
+  struct Directories {
+    InodeId lower;  // kNoInode: nothing below
+    InodeId upper;
+  };
+
+  Result<std::vector<uint32_t>> add_blobs(const MergeLayer& layer);
+  Result<InodeId> append(MergeLayer& layer);
+  void overlay(InodeId lower, InodeId upper);
+  void overlay_directory(Directories pair, std::vector<Directories>& below);
+  void find_equal_chunks();
+  void use_inode(InodeId id);
+  void use_chunk(ChunkId& id);
+
+  const MergeOptions& options_;
+  bool first_ = true;
+  InodeId root_ = kNoInode;
+  Tree all_;  // everything of every layer, also what is hidden
+  std::unordered_map<std::string, uint32_t> blob_by_id_;
+
+  // finish(): old number -> number in `out_`, or kUnused.
+  static constexpr uint32_t kUnused = std::numeric_limits<uint32_t>::max();
+  Tree out_;
+  std::vector<ChunkId> lowest_;
+  std::vector<uint32_t> new_inode_, new_chunk_, new_blob_;
+};
+
+Result<void> Merger::add(MergeLayer layer) {
+  all_.chunk_size = layer.tree.chunk_size;
+  all_.block_size = layer.tree.block_size;
+  all_.explicit_uid_gid = layer.tree.explicit_uid_gid;
+  // As the reference does, the last one is what the superblock says; blobs have their own.
+  all_.compressor = layer.tree.compressor;
+  all_.digester = layer.tree.digester;
+  TRY_ASSIGN(InodeId root, append(layer));
+  if (!first_ || !options_.keep_lowest_whiteouts) overlay(root_, root);
+  first_ = false;
+  root_ = root;
+  return {};
+}
+
+Result<std::vector<uint32_t>> Merger::add_blobs(const MergeLayer& layer) {
+  std::vector<uint32_t> numbers;
+  for (const Blob& blob : layer.tree.blobs) {
+    auto [known, is_new] = blob_by_id_.try_emplace(blob.id, narrow<uint32_t>(all_.blobs.size()));
+    numbers.push_back(known->second);
+    if (is_new) {
+      all_.blobs.push_back(blob);
+      all_.blobs.back().features &= ~uint32_t{ondisk::kBlobInlinedFsMeta};
+    } else if (!same_blob(all_.blobs[known->second], blob)) {
+      return make_error(Code::corrupt, fmt::format("{}: blob {} is not described as by the layers below",
+                                                   layer.name, blob.id));
+    }
+  }
+  return numbers;
+}
+
+// Moves all of a layer into `all_`, renumbered; returns its root.
+Result<InodeId> Merger::append(MergeLayer& layer) {
+  TRY_ASSIGN(std::vector<uint32_t> blobs, add_blobs(layer));
+  auto inode_base = static_cast<InodeId>(all_.inodes.size());
+  auto chunk_base = static_cast<ChunkId>(all_.chunks.size());
+  if (layer.tree.inodes.size() >= kUnused - inode_base || layer.tree.chunks.size() >= kUnused - chunk_base)
+    return make_error(Code::too_large, layer.name + ": more than 2^32 inodes or chunks in all layers");
+  for (Chunk& chunk : layer.tree.chunks) {
+    chunk.blob_index = blobs[chunk.blob_index];
+    all_.chunks.push_back(chunk);
+  }
+  for (Inode& inode : layer.tree.inodes) {
+    for (ChunkId& chunk : inode.chunks) chunk += chunk_base;
+    if (inode.is_directory() && !inode.entries) inode.entries = std::make_unique<std::vector<DirEntry>>();
+    if (inode.entries)
+      for (DirEntry& entry : *inode.entries) entry.inode += inode_base;
+    all_.inodes.push_back(std::move(inode));
+  }
+  layer.tree = {};
+  return inode_base;
+}
+
+// Makes `upper` the union of both; its own attributes win.
+void Merger::overlay(InodeId lower, InodeId upper) {
+  std::vector<Directories> todo = {{lower, upper}};
+  while (!todo.empty()) {
+    Directories pair = todo.back();
+    todo.pop_back();
+    overlay_directory(pair, todo);
+  }
+}
+
+void Merger::overlay_directory(Directories pair, std::vector<Directories>& below) {
+  std::vector<DirEntry>& entries = *all_.inodes[pair.upper].entries;
+  std::vector<std::string> hidden;
+  bool opaque = false;
+  std::erase_if(entries, [&](const DirEntry& entry) {
+    if (!entry.name.starts_with(kWhiteoutPrefix)) return false;
+    if (entry.name == kOpaqueName) opaque = true;
+    hidden.push_back(entry.name.substr(kWhiteoutPrefix.size()));
+    return true;
+  });
+  std::vector<DirEntry> merged;
+  auto take_upper = [&](DirEntry& entry, InodeId lower) {
+    if (all_.inodes[entry.inode].is_directory()) below.push_back({lower, entry.inode});
+    merged.push_back(std::move(entry));
+  };
+  auto upper = entries.begin();
+  if (pair.lower != kNoInode && !opaque) {
+    for (DirEntry& entry : *all_.inodes[pair.lower].entries) {
+      // Sorted entries give sorted names, also when all lose the same beginning.
+      if (std::binary_search(hidden.begin(), hidden.end(), entry.name)) continue;
+      while (upper != entries.end() && upper->name < entry.name) take_upper(*upper++, kNoInode);
+      if (upper != entries.end() && upper->name == entry.name) {
+        bool both = all_.inodes[entry.inode].is_directory();
+        take_upper(*upper++, both ? entry.inode : kNoInode);
+      } else {
+        merged.push_back(std::move(entry));
+      }
+    }
+  }
+  while (upper != entries.end()) take_upper(*upper++, kNoInode);
+  entries = std::move(merged);
+}
+
+// lowest_[c]: the first chunk, in order of layers, with the same content as c. Sorted, not
+// hashed: digests of foreign bootstraps could be chosen to collide in a table.
+void Merger::find_equal_chunks() {
+  auto compare = [&](ChunkId a, ChunkId b) {
+    const Chunk &x = all_.chunks[a], &y = all_.chunks[b];
+    if (auto digests = x.digest <=> y.digest; digests != 0) return digests;
+    if (auto sizes = x.uncompressed_size <=> y.uncompressed_size; sizes != 0) return sizes;
+    return all_.blobs[x.blob_index].digester <=> all_.blobs[y.blob_index].digester;
+  };
+  std::vector<ChunkId> order(all_.chunks.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](ChunkId a, ChunkId b) { return compare(a, b) < 0; });
+  lowest_.resize(order.size());
+  for (size_t i = 0; i < order.size(); i++) {
+    bool equal = i > 0 && compare(order[i - 1], order[i]) == 0;
+    lowest_[order[i]] = equal ? lowest_[order[i - 1]] : order[i];
+  }
+}
+
+void Merger::use_chunk(ChunkId& id) {
+  ChunkId old = lowest_[id];
+  if (new_chunk_[old] == kUnused) {
+    new_chunk_[old] = narrow<uint32_t>(out_.chunks.size());
+    Chunk& chunk = out_.chunks.emplace_back(all_.chunks[old]);
+    uint32_t& blob = new_blob_[chunk.blob_index];
+    if (blob == kUnused) {
+      blob = narrow<uint32_t>(out_.blobs.size());
+      out_.blobs.push_back(std::move(all_.blobs[chunk.blob_index]));
+    }
+    chunk.blob_index = blob;
+  }
+  id = new_chunk_[old];
+}
+
+void Merger::use_inode(InodeId id) {
+  if (new_inode_[id] != kUnused) return;
+  new_inode_[id] = narrow<uint32_t>(out_.inodes.size());
+  Inode& inode = out_.inodes.emplace_back(std::move(all_.inodes[id]));
+  for (ChunkId& chunk : inode.chunks) use_chunk(chunk);
+}
+
+// Copies what the root reaches: a directory's children first, then each sub-directory.
+Tree Merger::finish() {
+  out_.chunk_size = all_.chunk_size;
+  out_.block_size = all_.block_size;
+  out_.explicit_uid_gid = all_.explicit_uid_gid;
+  out_.compressor = all_.compressor;
+  out_.digester = all_.digester;
+  find_equal_chunks();
+  new_inode_.assign(all_.inodes.size(), kUnused);
+  new_chunk_.assign(all_.chunks.size(), kUnused);
+  new_blob_.assign(all_.blobs.size(), kUnused);
+  std::vector<InodeId> directories = {kRootInode};
+  use_inode(root_);
+  while (!directories.empty()) {
+    InodeId directory = directories.back();
+    directories.pop_back();
+    auto entries = std::move(out_.inodes[directory].entries);
+    size_t first = directories.size();
+    for (DirEntry& entry : *entries) {
+      use_inode(entry.inode);
+      entry.inode = new_inode_[entry.inode];
+      if (out_.inodes[entry.inode].is_directory()) directories.push_back(entry.inode);
+    }
+    std::reverse(directories.begin() + static_cast<std::ptrdiff_t>(first), directories.end());
+    out_.inodes[directory].entries = std::move(entries);
+  }
+  update_link_counts(out_);
+  return std::move(out_);
+}
+
+}  // namespace
+
+Result<Tree> merge_layers(std::vector<MergeLayer> layers, const MergeOptions& options) {
+  if (layers.empty()) return make_error(Code::invalid_argument, "nothing to merge: no layer given");
+  for (const MergeLayer& layer : layers) TRY(check_alike(layers[0], layer));
+  Merger merger(options);
+  for (MergeLayer& layer : layers) TRY(merger.add(std::move(layer)));
+  return merger.finish();
+}
+
+}  // namespace mkfs
