@@ -23,5 +23,10 @@ inline constexpr uint64_t kBackoffFirstMs = 100;
 inline constexpr uint64_t kBackoffMaxMs = 5'000;
 inline constexpr uint64_t kMaxRetryAfterMs = 30'000;
 inline constexpr long kMaxConnectionsPerOrigin = 8;
+inline constexpr long kMinBytesPerSecond = 1024;           // slower is a stall
+inline constexpr size_t kReceiveBufferBytes = 128 << 10;   // of each connection
+inline constexpr size_t kIdleTransfers = 16;               // kept for their buffers
+inline constexpr uint64_t kRedirectMemoryMs = 5 * 60'000;  // how long a redirect's target is used again
+inline constexpr size_t kMaxRedirectMemory = 1024;         // blobs
 
 }  // namespace fscached

@@ -18,6 +18,7 @@ class Storage {
   using Done = std::function<void(Result<void>)>;
   using FetchId = uint64_t;
 
+  // Reads still under way are dropped: their `done` does not run.
   virtual ~Storage() = default;
   // Fills `into` with exactly into.size() bytes at `offset` of blob `blob_id` (64 hex digits), or fails
   // with a message that names URL or file, blob and range. `into` must live until `done` ran.
@@ -31,14 +32,22 @@ class Storage {
 };
 
 struct StorageCounters {
-  uint64_t requests = 0;
-  uint64_t bytes = 0;
-  uint64_t failures = 0;
+  uint64_t requests = 0;  // sent to servers: redirects, tokens and repetitions included; local reads
+  uint64_t bytes = 0;     // of blobs
+  uint64_t failures = 0;  // reads that ended in an error
+};
+
+struct StorageOptions {
+  std::string ca_file;                   // trusted besides the system's authorities
+  bool plain_http = false;               // docker:// without TLS also to hosts that are not loopback
+  uint64_t connect_timeout_ms = 10'000;  // name, connection and TLS handshake
+  uint64_t stall_timeout_s = 15;         // so long slower than kMinBytesPerSecond
+  uint64_t read_timeout_ms = 60'000;     // one read with all its repetitions
 };
 
 // WHERE of `fscached mount --blobs WHERE`: a directory, http(s)://…/ or docker://HOST/NAME.
 // Counters are updated on the loop thread. Opens nothing yet.
-Result<std::unique_ptr<Storage>> open_storage(Loop& loop, const std::string& where,
-                                              StorageCounters& counters);
+Result<std::unique_ptr<Storage>> open_storage(Loop& loop, const std::string& where, StorageCounters& counters,
+                                              const StorageOptions& options = {});
 
 }  // namespace fscached

@@ -1,0 +1,145 @@
+#include "fscached/storage/localfs.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <map>
+
+#include "erofs-format/base/os.h"
+#include "fscached/storage/blob_name.h"
+
+namespace fscached {
+namespace {
+
+struct Read {
+  os::UniqueFd fd;
+  std::string path;
+  uint64_t offset = 0;
+  std::span<uint8_t> into;
+  size_t got = 0;
+  bool cancelled = false;
+  Storage::Done done;
+};
+
+class LocalFs final : public Storage {
+ public:
+  LocalFs(Loop& loop, std::string directory, StorageCounters& counters)
+      : loop_(loop), directory_(std::move(directory)), counters_(counters) {}
+
+  FetchId read(const std::string& blob_id, uint64_t offset, std::span<uint8_t> into, Done done) override;
+  void cancel(FetchId id) override;
+  void size(const std::string& blob_id, std::function<void(Result<uint64_t>)> done) override;
+  std::string describe() const override { return directory_ + "/"; }
+
+ private:
+  using Shared = std::shared_ptr<Read>;
+  Result<os::UniqueFd> open(const std::string& blob_id, std::string* path) const;
+  Result<uint64_t> size_of(const std::string& blob_id) const;
+  void step(FetchId id);
+  void arrived(FetchId id, int32_t result);
+  void finish(FetchId id, Result<void> result);
+  // Runs `task` from the loop, unless this storage is gone by then.
+  void later(std::function<void()> task) {
+    loop_.post([alive = std::weak_ptr<bool>(alive_), task = std::move(task)] {
+      if (!alive.expired()) task();
+    });
+  }
+
+  Loop& loop_;
+  std::string directory_;
+  StorageCounters& counters_;
+  std::map<FetchId, Shared> reads_;
+  FetchId next_id_ = 1;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+// O_NONBLOCK: a FIFO under a blob's name must not stop the loop.
+Result<os::UniqueFd> LocalFs::open(const std::string& blob_id, std::string* path) const {
+  TRY(check_blob_id(blob_id));
+  *path = directory_ + "/" + blob_id;
+  TRY_ASSIGN(os::UniqueFd fd, os::open(*path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
+  TRY_ASSIGN(struct stat status, os::stat_of(fd.get(), *path));
+  if (!S_ISREG(status.st_mode)) return make_error(Code::io, *path + ": not a regular file");
+  return fd;
+}
+
+Storage::FetchId LocalFs::read(const std::string& blob_id, uint64_t offset, std::span<uint8_t> into,
+                               Done done) {
+  FetchId id = next_id_++;
+  auto read = std::make_shared<Read>();
+  read->offset = offset;
+  read->into = into;
+  read->done = std::move(done);
+  reads_.emplace(id, read);
+  counters_.requests++;
+  Result<os::UniqueFd> fd = open(blob_id, &read->path);
+  if (fd && !into.empty()) {
+    read->fd = std::move(*fd);
+    step(id);
+    return id;
+  }
+  Result<void> result = fd ? Result<void>() : Result<void>(std::move(fd).error());
+  later([this, id, result = std::move(result)]() mutable { finish(id, std::move(result)); });
+  return id;
+}
+
+void LocalFs::step(FetchId id) {
+  Shared read = reads_[id];
+  // The read is held by its own callback: descriptor and state live as long as the operation.
+  loop_.read(read->fd.get(), read->offset + read->got, read->into.subspan(read->got),
+             [this, id, read, alive = std::weak_ptr<bool>(alive_)](int32_t result) {
+               if (!alive.expired()) arrived(id, result);
+             });
+}
+
+void LocalFs::arrived(FetchId id, int32_t result) {
+  Read& read = *reads_[id];
+  if (read.cancelled) return finish(id, make_error(Code::cancelled, read.path + ": read cancelled"));
+  if (result == -EINTR || result == -EAGAIN) return step(id);
+  if (result < 0) {
+    std::string what = fmt::format("{}: {} bytes at {}", read.path, read.into.size(), read.offset);
+    return finish(id, errno_error(what, -result));
+  }
+  if (result == 0) {
+    return finish(
+        id, make_error(Code::corrupt, fmt::format("{}: ends at byte {}; wanted {} bytes at {}", read.path,
+                                                  read.offset + read.got, read.into.size(), read.offset)));
+  }
+  read.got += static_cast<size_t>(result);
+  counters_.bytes += static_cast<uint64_t>(result);
+  if (read.got < read.into.size()) return step(id);
+  finish(id, {});
+}
+
+void LocalFs::finish(FetchId id, Result<void> result) {
+  auto found = reads_.find(id);
+  if (found == reads_.end()) return;
+  Done done = std::move(found->second->done);
+  reads_.erase(found);
+  if (!result) counters_.failures++;
+  done(std::move(result));
+}
+
+void LocalFs::cancel(FetchId id) {
+  if (auto found = reads_.find(id); found != reads_.end()) found->second->cancelled = true;
+}
+
+Result<uint64_t> LocalFs::size_of(const std::string& blob_id) const {
+  std::string path;
+  TRY_ASSIGN(os::UniqueFd fd, open(blob_id, &path));
+  TRY_ASSIGN(struct stat status, os::stat_of(fd.get(), path));
+  return static_cast<uint64_t>(status.st_size);
+}
+
+void LocalFs::size(const std::string& blob_id, std::function<void(Result<uint64_t>)> done) {
+  later([done = std::move(done), result = size_of(blob_id)]() mutable { done(std::move(result)); });
+}
+
+}  // namespace
+
+std::unique_ptr<Storage> make_localfs(Loop& loop, std::string directory, StorageCounters& counters) {
+  while (directory.size() > 1 && directory.ends_with('/')) directory.pop_back();
+  return std::make_unique<LocalFs>(loop, std::move(directory), counters);
+}
+
+}  // namespace fscached
