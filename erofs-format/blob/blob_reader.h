@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "erofs-format/base/os.h"
 #include "erofs-format/base/result.h"
 #include "erofs-format/blob/chunk_table.h"
 #include "erofs-format/bootstrap/tree.h"
@@ -17,11 +18,27 @@ namespace erofs_format {
 Result<void> decode_chunk(const Blob& blob, const ChunkTable& table, uint32_t chunk_index, ByteView stored,
                           const Digest& expected, Decoder& decoder, Buffer& scratch, MutableBytes raw);
 
+// The two halves of it, for whoever wants several members of one batch: the batch once, then each
+// member out of it.
+Result<void> decode_batch(const Blob& blob, const Batch& batch, ByteView stored, Decoder& decoder,
+                          Buffer& scratch, MutableBytes raw);
+Result<void> verify_chunk(const Blob& blob, const Digest& expected, ByteView raw);
+
+// Opens the first of `directories` that has `name`; Code::not_found names them all.
+struct BlobFile {
+  os::UniqueFd fd;
+  std::string path;
+  uint64_t size = 0;
+};
+Result<BlobFile> open_blob_file(const std::string& name, const std::vector<std::string>& directories);
+// The chunk table of an open blob: its own, or the bootstrap's where the blob has none.
+Result<ChunkTable> read_chunk_table(const Tree& tree, uint32_t blob_index, const BlobFile& file);
+
 // All blobs of a tree in local folders.
 class BlobReader {
  public:
   // Opens `directory`/<blob id>; for an image whose bootstrap is inlined in a blob file, that file serves
-  // too.
+  // too. `tree` must outlive the reader.
   static Result<std::unique_ptr<BlobReader>> open(const Tree& tree,
                                                   const std::vector<std::string>& directories);
   ~BlobReader();
@@ -29,6 +46,7 @@ class BlobReader {
   Result<ByteView> chunk(ChunkId id);
   // SHA-256 of a regular file.
   Result<Digest> file_digest(InodeId id);
+  const BlobFile& file(uint32_t blob_index) const;
 
  private:
   struct State;

@@ -22,6 +22,6 @@ Result<Tree> read_bootstrap(ByteView image, const std::string& name,
 // decompressed): its bytes. The blob id of an inlined bootstrap comes from the file name.
 Result<Buffer> load_bootstrap(const std::string& path);
 // Both steps, with the id of an inlined blob filled in.
-Result<Tree> open_bootstrap(const std::string& path);
+Result<Tree> open_bootstrap(const std::string& path, std::vector<std::string>* notes = nullptr);
 
 }  // namespace erofs_format
