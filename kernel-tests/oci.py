@@ -1,0 +1,44 @@
+"""Writes OCI image layouts, for tests: layers from tars, gzipped, with manifest, configuration and index."""
+
+import gzip
+import hashlib
+import json
+import os
+
+
+class Layout:
+    def __init__(self, folder):
+        self.folder = folder
+        self.manifests = []
+        os.makedirs(os.path.join(folder, "blobs", "sha256"), exist_ok=True)
+        self.write("oci-layout", json.dumps({"imageLayoutVersion": "1.0.0"}).encode())
+
+    def write(self, name, data):
+        with open(os.path.join(self.folder, name), "wb") as out:
+            out.write(data)
+
+    def add_blob(self, media_type, data):
+        digest = hashlib.sha256(data).hexdigest()
+        self.write(f"blobs/sha256/{digest}", data)
+        return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data)}
+
+    def add_json(self, media_type, document):
+        return self.add_blob(media_type, json.dumps(document).encode())
+
+    def add_image(self, tag, tars):
+        """tars: paths of layers, the lowest first."""
+        layers, diff_ids = [], []
+        for path in tars:
+            with open(path, "rb") as source:
+                plain = source.read()
+            diff_ids.append("sha256:" + hashlib.sha256(plain).hexdigest())
+            layers.append(self.add_blob("application/vnd.oci.image.layer.v1.tar+gzip", gzip.compress(plain, 1, mtime=0)))
+        config = self.add_json("application/vnd.oci.image.config.v1+json", {
+            "architecture": "amd64", "os": "linux", "config": {"Cmd": ["/bin/true"], "Env": ["A=b"]},
+            "rootfs": {"type": "layers", "diff_ids": diff_ids}, "history": [{"created_by": f"layer {n}"} for n in range(len(tars))]})
+        manifest = self.add_json("application/vnd.oci.image.manifest.v1+json", {
+            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": config, "layers": layers})
+        manifest["annotations"] = {"org.opencontainers.image.ref.name": tag}
+        self.manifests.append(manifest)
+        self.write("index.json", json.dumps({"schemaVersion": 2, "manifests": self.manifests}).encode())
+        return f"oci:{self.folder}:{tag}"
