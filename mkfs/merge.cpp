@@ -7,6 +7,7 @@
 #include <numeric>
 #include <tuple>
 #include <unordered_map>
+#include <utility>
 
 #include "erofs-format/base/checked.h"
 #include "erofs-format/ondisk/rafs.h"
@@ -63,6 +64,8 @@ class Merger {
   Result<std::vector<uint32_t>> add_blobs(const MergeLayer& layer);
   Result<InodeId> append(MergeLayer& layer);
   void overlay(InodeId lower, InodeId upper);
+  bool is_implied(const Inode& directory) const;
+  void merge_attributes(Directories pair);
   void overlay_directory(Directories pair, std::vector<Directories>& below);
   void find_equal_chunks();
   void use_inode(InodeId id);
@@ -133,7 +136,7 @@ Result<InodeId> Merger::append(MergeLayer& layer) {
   return inode_base;
 }
 
-// Makes `upper` the union of both; its own attributes win.
+// Makes `upper` the union of both; its attributes win where it has any of its own.
 void Merger::overlay(InodeId lower, InodeId upper) {
   std::vector<Directories> todo = {{lower, upper}};
   while (!todo.empty()) {
@@ -143,7 +146,21 @@ void Merger::overlay(InodeId lower, InodeId upper) {
   }
 }
 
+bool Merger::is_implied(const Inode& directory) const {
+  if (directory.implied || !options_.guess_implied) return directory.implied;
+  return directory.mode == (S_IFDIR | 0755) && directory.uid == 0 && directory.gid == 0 &&
+         directory.mtime == 0 && directory.mtime_nsec == 0 && !directory.xattrs;
+}
+
+void Merger::merge_attributes(Directories pair) {
+  if (pair.lower == kNoInode || !is_implied(all_.inodes[pair.upper])) return;
+  // Everything changes places, then the entries change back.
+  std::swap(all_.inodes[pair.upper], all_.inodes[pair.lower]);
+  std::swap(all_.inodes[pair.upper].entries, all_.inodes[pair.lower].entries);
+}
+
 void Merger::overlay_directory(Directories pair, std::vector<Directories>& below) {
+  merge_attributes(pair);
   std::vector<DirEntry>& entries = *all_.inodes[pair.upper].entries;
   std::vector<std::string> hidden;
   bool opaque = false;

@@ -23,6 +23,10 @@ struct MergeOptions {
   // In the lowest layer nothing lies below that a whiteout could hide: `nydus-image merge` keeps such entries
   // as plain files; a file system made from an OCI image must not show them.
   bool keep_lowest_whiteouts = true;
+  // A layer's tar may hold a/b without a: its attributes then come from the layer below. Bootstraps
+  // from files do not say so; directories as builders make them up (0755, root, time 0) are taken
+  // for such.
+  bool guess_implied = true;
 };
 
 // Lowest layer first. The blobs of all layers bear their final ids; the same id in several

@@ -31,7 +31,8 @@ struct DirEntry {
 };
 
 struct Inode {
-  uint16_t mode = 0;  // full st_mode
+  uint16_t mode = 0;     // full st_mode
+  bool implied = false;  // directory no entry of the source spoke of: a layer below knows better
   uint32_t uid = 0;
   uint32_t gid = 0;
   uint32_t rdev = 0;  // new_encode_dev packing, char and block devices

@@ -164,6 +164,34 @@ TEST_CASE("attributes of a directory come from the uppermost layer that has it")
   CHECK(paths(*tree) == "d d/x d/y z ");
 }
 
+TEST_CASE("a directory only implied by its content takes the attributes below") {
+  LayerBuilder lower('1'), middle('2'), upper('3');
+  lower.directory("d", 01777).file("d/x");
+  lower.tree().inodes[0].mode = S_IFDIR | 0700;
+  middle.directory("d").file("d/y");
+  upper.directory("d").file("d/z").directory("e");
+  for (auto* layer : {&middle, &upper})
+    for (Inode& inode : layer->tree().inodes) inode.implied = inode.is_directory();
+  auto tree = merged({.guess_implied = false}, lower, middle, upper);
+  REQUIRE(tree);
+  CHECK(paths(*tree) == "d d/x d/y d/z e ");
+  CHECK(at(*tree, "d").mode == (S_IFDIR | 01777));
+  CHECK(tree->inodes[0].mode == (S_IFDIR | 0700));
+}
+
+TEST_CASE("made-up attributes are taken for implied only when asked to guess") {
+  for (bool guess : {false, true}) {
+    LayerBuilder lower('1'), upper('2');
+    lower.directory("d", 01777).directory("t", 0700);
+    upper.directory("d").directory("t");
+    upper.tree().inodes[2].mtime = 1;
+    auto tree = merged({.guess_implied = guess}, lower, upper);
+    REQUIRE(tree);
+    CHECK(at(*tree, "d").mode == (S_IFDIR | (guess ? 01777 : 0755)));
+    CHECK(at(*tree, "t").mode == (S_IFDIR | 0755));
+  }
+}
+
 TEST_CASE("whiteouts of the lowest layer: kept for merge, gone for a converted image") {
   LayerBuilder a('1'), b('1');
   a.file(".wh.x").directory("d").file("d/.wh..wh..opq");
