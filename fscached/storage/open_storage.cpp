@@ -1,12 +1,22 @@
-#include <sys/stat.h>
+#include <string_view>
 
+#include "erofs-format/registry/repository.h"
+#include "fscached/storage/http_storage.h"
 #include "fscached/storage/localfs.h"
-#include "fscached/storage/storage.h"
 
 namespace fscached {
 
 Result<std::unique_ptr<Storage>> open_storage(Loop& loop, const std::string& where, StorageCounters& counters,
-                                              const StorageOptions&) {
+                                              const StorageOptions& options) {
+  if (where.starts_with("docker://")) {
+    auto plain = options.plain_http ? registry::PlainHttp::allowed : registry::PlainHttp::loopback_only;
+    TRY_ASSIGN(registry::Repository repository, registry::parse_repository(where, plain));
+    return make_registry_storage(loop, repository, counters, options);
+  }
+  if (where.find("://") != std::string::npos) {
+    TRY_ASSIGN(registry::Url base, registry::parse_url(where));
+    return make_http_storage(loop, base, counters, options);
+  }
   if (where.empty()) return make_error(Code::invalid_argument, "blobs: an empty place");
   return make_localfs(loop, where, counters);
 }

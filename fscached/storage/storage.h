@@ -43,6 +43,7 @@ struct StorageOptions {
   uint64_t connect_timeout_ms = 10'000;  // name, connection and TLS handshake
   uint64_t stall_timeout_s = 15;         // so long slower than kMinBytesPerSecond
   uint64_t read_timeout_ms = 60'000;     // one read with all its repetitions
+  uint64_t backoff_first_ms = 100;       // doubled with each repetition
 };
 
 // WHERE of `fscached mount --blobs WHERE`: a directory, http(s)://…/ or docker://HOST/NAME.

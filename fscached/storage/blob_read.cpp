@@ -1,0 +1,163 @@
+#include "fscached/storage/blob_read.h"
+
+#include <fmt/format.h>
+
+#include "erofs-format/registry/redirect.h"
+#include "fscached/limits.h"
+#include "fscached/storage/retry.h"
+
+namespace fscached {
+
+BlobRead::BlobRead(HttpOrigin& origin, registry::Url url, std::string blob_id, uint64_t offset,
+                   MutableBytes into, Done done)
+    : origin_(origin),
+      start_url_(std::move(url)),
+      blob_id_(std::move(blob_id)),
+      offset_(offset),
+      into_(into),
+      done_(std::move(done)) {}
+
+BlobRead::~BlobRead() {
+  origin_.loop.cancel(timer_);
+  origin_.loop.cancel(deadline_);
+}
+
+std::string BlobRead::name() const {
+  return fmt::format("{}: {} bytes at {}", start_url_.public_text(), into_.size(), offset_);
+}
+
+void BlobRead::start() {
+  deadline_ = origin_.loop.after_ms(origin_.options.read_timeout_ms, [this](int32_t) {
+    finish(make_error(Code::timeout, fmt::format("{}: not done after {} ms ({} attempts, {} bytes)", name(),
+                                                 origin_.options.read_timeout_ms, attempts_, got_)));
+  });
+  timer_ = origin_.loop.after_ms(0, [this](int32_t) {
+    if (into_.empty()) return finish({});
+    attempt();
+  });
+}
+
+void BlobRead::cancel() {
+  exchange_.reset();
+  origin_.loop.cancel(timer_);
+  origin_.loop.cancel(deadline_);
+  timer_ = origin_.loop.after_ms(
+      0, [this](int32_t) { finish(make_error(Code::cancelled, name() + ": read cancelled")); });
+}
+
+void BlobRead::attempt() {
+  attempts_++;
+  hops_ = 0;
+  std::optional<RedirectMemory::Target> known = origin_.redirects.find(blob_id_, origin_.now_ms());
+  from_memory_ = known.has_value();
+  url_ = known ? known->url : start_url_;
+  sent_from_ = known ? std::optional(known->sent_from) : std::nullopt;
+  send();
+}
+
+void BlobRead::send() {
+  HttpRequest request;
+  request.url = url_;
+  request.sent_from = sent_from_;
+  request.range = ByteRange{offset_ + got_, into_.size() - got_};
+  request.timeout_ms = origin_.options.read_timeout_ms;
+  // A token belongs to the registry's origin and goes nowhere else.
+  if (origin_.tokens != nullptr && url_.origin() == start_url_.origin())
+    request.authorization = origin_.tokens->authorization();
+  exchange_ = std::make_unique<Exchange>(origin_.curl, std::move(request), into_.subspan(got_), 0);
+  origin_.counters.requests++;
+  Result<void> started = exchange_->start(origin_.options, [this] { answered(); });
+  if (!started) failed({std::move(started).error()});
+}
+
+void BlobRead::answered() {
+  got_ += exchange_->received();
+  origin_.counters.bytes += exchange_->received();
+  const ResponseHead& head = exchange_->head();
+  if (exchange_->failure()) {
+    FetchFailure failure = *exchange_->failure();
+    if (!back_to_origin()) failed(std::move(failure));
+    return;
+  }
+  learn_total(head);
+  if (exchange_->accepted()) return finish({});
+  if (registry::is_redirect(head.status)) return follow(head);
+  FetchFailure failure = failure_of_status(head);
+  if (back_to_origin()) return;
+  if (head.status == 401 && origin_.tokens != nullptr && hops_ == 0) return authorize();
+  failed(std::move(failure));
+}
+
+void BlobRead::learn_total(const ResponseHead& head) {
+  if (head.content_range && head.content_range->total) total_ = head.content_range->total;
+  if (head.status == 200) total_ = head.content_length;
+}
+
+// A remembered target that fails has run out, most likely: ask the origin again, in the same attempt.
+bool BlobRead::back_to_origin() {
+  if (!from_memory_) return false;
+  origin_.redirects.forget(blob_id_);
+  from_memory_ = false;
+  hops_ = 0;
+  url_ = start_url_;
+  sent_from_.reset();
+  send();
+  return true;
+}
+
+void BlobRead::follow(const ResponseHead& head) {
+  if (++hops_ > kMaxRedirects)
+    return failed({make_error(Code::network, fmt::format("more than {} redirects", kMaxRedirects))});
+  registry::Reach reach = sent_from_.value_or(exchange_->reach());
+  Result<registry::Url> target = registry::redirect_target(url_, reach, head.location);
+  if (!target) return failed({std::move(target).error()});
+  url_ = std::move(*target);
+  sent_from_ = reach;
+  send();
+}
+
+// Twice: a token may run out under way, and the second is fresh for certain.
+void BlobRead::authorize() {
+  if (tokens_asked_++ == kMaxTokensPerRead)
+    return failed({make_error(Code::auth, "the server answered 401 to a fresh token")});
+  std::weak_ptr<BlobRead> self = weak_from_this();
+  origin_.tokens->renew(*exchange_, [self](std::optional<FetchFailure> failure) {
+    std::shared_ptr<BlobRead> read = self.lock();
+    if (read == nullptr || !read->done_) return;
+    if (failure) return read->failed(std::move(*failure));
+    read->send();
+  });
+}
+
+void BlobRead::failed(FetchFailure failure) {
+  std::optional<uint64_t> pause;
+  if (failure.retryable && attempts_ < kMaxAttempts) {
+    pause =
+        backoff_ms(attempts_ + 1, origin_.options.backoff_first_ms, origin_.random(), failure.retry_after_s);
+  }
+  if (!pause) {
+    std::string attempts = attempts_ > 1 ? fmt::format(" ({} attempts)", attempts_) : "";
+    failure.error.message += attempts;
+    return finish(std::move(failure.error).within(name()));
+  }
+  exchange_.reset();
+  timer_ = origin_.loop.after_ms(*pause, [this](int32_t) { attempt(); });
+}
+
+// The caller's `done` may destroy the storage, and this object with it.
+void BlobRead::finish(Result<void> result) {
+  if (!done_) return;
+  if (result && hops_ > 0) {
+    registry::Reach from = sent_from_.value_or(registry::Reach::network);
+    origin_.redirects.remember(blob_id_, {url_, from}, origin_.now_ms());
+  }
+  if (!result) origin_.counters.failures++;
+  exchange_.reset();
+  origin_.loop.cancel(timer_);
+  origin_.loop.cancel(deadline_);
+  Done done = std::move(done_);
+  done_ = nullptr;
+  done(std::move(result));
+}
+
+}  // namespace fscached

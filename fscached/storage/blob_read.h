@@ -1,0 +1,79 @@
+// One ranged read over HTTP, from the first request to the last byte or an error: redirects by
+// hand, a token when one is asked, repetitions with a growing pause, one deadline over all.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+
+#include "fscached/storage/exchange.h"
+#include "fscached/storage/redirect_memory.h"
+#include "fscached/storage/token_source.h"
+
+namespace fscached {
+
+// What the reads of one storage share.
+struct HttpOrigin {
+  Loop& loop;
+  CurlLoop& curl;
+  const StorageOptions& options;
+  StorageCounters& counters;
+  RedirectMemory redirects = {};
+  std::minstd_rand random = {};
+  std::unique_ptr<TokenSource> tokens = nullptr;  // registries only
+
+  uint64_t now_ms() const { return loop.now_ns() / 1'000'000; }
+};
+
+class BlobRead : public std::enable_shared_from_this<BlobRead> {
+ public:
+  using Done = std::function<void(Result<void>)>;
+
+  BlobRead(HttpOrigin& origin, registry::Url url, std::string blob_id, uint64_t offset, MutableBytes into,
+           Done done);
+  ~BlobRead();
+  BlobRead(const BlobRead&) = delete;
+  BlobRead& operator=(const BlobRead&) = delete;
+
+  // `done` runs later, once.
+  void start();
+  // Ends it with Code::cancelled; `done` runs later.
+  void cancel();
+  // The blob's size, when an answer told it.
+  std::optional<uint64_t> total() const { return total_; }
+
+ private:
+  void attempt();
+  void send();
+  void answered();
+  void learn_total(const ResponseHead& head);
+  void follow(const ResponseHead& head);
+  void authorize();
+  bool back_to_origin();
+  void failed(FetchFailure failure);
+  void finish(Result<void> result);
+  std::string name() const;
+
+  HttpOrigin& origin_;
+  const registry::Url start_url_;
+  const std::string blob_id_;
+  const uint64_t offset_;
+  const MutableBytes into_;
+  Done done_;
+
+  size_t got_ = 0;
+  unsigned attempts_ = 0;
+  unsigned tokens_asked_ = 0;
+  unsigned hops_ = 0;
+  bool from_memory_ = false;  // the URL is a remembered redirect
+  registry::Url url_;
+  std::optional<registry::Reach> sent_from_;
+  std::unique_ptr<Exchange> exchange_;
+  std::optional<uint64_t> total_;
+  Loop::Id timer_ = 0;     // start, pause or end
+  Loop::Id deadline_ = 0;  // of the whole read
+};
+
+}  // namespace fscached

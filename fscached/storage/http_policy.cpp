@@ -1,0 +1,151 @@
+#include "fscached/storage/http_policy.h"
+
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "erofs-format/base/bytes.h"
+#include "fscached/limits.h"
+
+namespace fscached {
+namespace {
+
+using registry::Reach;
+
+std::optional<Reach> reach_of_socket_address(const curl_sockaddr& address) {
+  if (address.family == AF_INET)
+    return registry::reach_of(reinterpret_cast<const sockaddr_in*>(&address.addr)->sin_addr);
+  if (address.family == AF_INET6)
+    return registry::reach_of(reinterpret_cast<const sockaddr_in6*>(&address.addr)->sin6_addr);
+  return std::nullopt;
+}
+
+// Whether `reach` is allowed; says why not in hooks.refused.
+bool allowed(TransferHooks& hooks, Reach reach) {
+  if (!hooks.sent_from || registry::may_lead(*hooks.sent_from, reach)) return true;
+  hooks.refused = fmt::format("redirect refused: the name resolves to a {} address", to_string(reach));
+  return false;
+}
+
+// Before connecting: the last moment at which a name's real address can be judged.
+curl_socket_t open_socket(void* user, curlsocktype, curl_sockaddr* address) {
+  auto& hooks = *static_cast<TransferHooks*>(user);
+  std::optional<Reach> reach = reach_of_socket_address(*address);
+  if (!reach || !allowed(hooks, *reach)) return CURL_SOCKET_BAD;
+  return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+// Before the request is sent, also over a connection that another request opened.
+int before_request(void* user, char* peer, char*, int, int) {
+  auto& hooks = *static_cast<TransferHooks*>(user);
+  hooks.reach = registry::reach_of(std::string_view(peer));
+  if (!hooks.reach || !allowed(hooks, *hooks.reach)) return CURL_PREREQFUNC_ABORT;
+  hooks.refused.clear();  // another address of the same name was allowed
+  return CURL_PREREQFUNC_OK;
+}
+
+Result<void> set_headers(CURL* easy, const HttpRequest& request, TransferHooks& hooks) {
+  auto add = [&](const std::string& line) {
+    curl_slist* longer = curl_slist_append(hooks.headers.get(), line.c_str());
+    if (longer == nullptr) return false;
+    (void)hooks.headers.release();
+    hooks.headers.reset(longer);
+    return true;
+  };
+  bool good = add("Accept-Encoding: identity");
+  if (!request.authorization.empty()) good = good && add("Authorization: " + request.authorization);
+  if (request.range && request.range->size > 0) {
+    uint64_t last = request.range->offset + request.range->size - 1;
+    good = good && add(fmt::format("Range: bytes={}-{}", request.range->offset, last));
+  }
+  if (!good) return make_error(Code::internal, "libcurl: out of memory");
+  curl_easy_setopt(easy, CURLOPT_HTTPHEADER, hooks.headers.get());
+  return {};
+}
+
+// No other protocol, no redirect, no proxy, no cookie, no .netrc, no encoding, no HTTP/0.9.
+void set_narrow_protocol(CURL* easy) {
+  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "https");
+  curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+  curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+  // HTTP/1.1: the head that is judged is the one that was sent, and one slow transfer holds up no other.
+  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+  curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
+  curl_easy_setopt(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
+  curl_easy_setopt(easy, CURLOPT_PROXY, "");
+  curl_easy_setopt(easy, CURLOPT_NETRC, CURL_NETRC_IGNORED);
+  curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
+  curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+  curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, static_cast<long>(kReceiveBufferBytes));
+  curl_easy_setopt(easy, CURLOPT_USERAGENT, "fscached");
+}
+
+// Always verified. A CA file is read besides the system's directory of authorities.
+void set_tls(CURL* easy, const StorageOptions& options) {
+  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+  curl_easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+  if (!options.ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, options.ca_file.c_str());
+}
+
+void set_times(CURL* easy, const HttpRequest& request, const StorageOptions& options) {
+  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options.connect_timeout_ms));
+  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(std::max<uint64_t>(request.timeout_ms, 1)));
+  curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, kMinBytesPerSecond);
+  curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, static_cast<long>(options.stall_timeout_s));
+}
+
+void set_hooks(CURL* easy, TransferHooks& hooks) {
+  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, hooks.on_header);
+  curl_easy_setopt(easy, CURLOPT_HEADERDATA, hooks.user);
+  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, hooks.on_body);
+  curl_easy_setopt(easy, CURLOPT_WRITEDATA, hooks.user);
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, &hooks);
+  curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_request);
+  curl_easy_setopt(easy, CURLOPT_PREREQDATA, &hooks);
+  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, hooks.message);
+}
+
+bool is_retryable(CURLcode code) {
+  switch (code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_OPERATION_TIMEDOUT:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_SSL_CONNECT_ERROR: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+Result<void> apply_http_policy(CURL* easy, const HttpRequest& request, const StorageOptions& options,
+                               TransferHooks& hooks) {
+  hooks.sent_from = request.sent_from;
+  curl_easy_setopt(easy, CURLOPT_URL, request.url.text.c_str());
+  set_narrow_protocol(easy);
+  set_tls(easy, options);
+  set_times(easy, request, options);
+  set_hooks(easy, hooks);
+  return set_headers(easy, request, hooks);
+}
+
+TransferFailure describe_failure(CURLcode code, const TransferHooks& hooks) {
+  if (!hooks.refused.empty()) return {Code::network, false, hooks.refused};
+  // libcurl keeps heads below a limit of its own and reports the excess as lack of memory.
+  if (code == CURLE_OUT_OF_MEMORY) return {Code::too_large, false, "response head too large (or no memory)"};
+  std::string what = hooks.message[0] != '\0' ? hooks.message : curl_easy_strerror(code);
+  Code kind = code == CURLE_OPERATION_TIMEDOUT ? Code::timeout : Code::network;
+  return {kind, is_retryable(code), printable(what)};
+}
+
+}  // namespace fscached

@@ -1,0 +1,57 @@
+// The only place that sets libcurl options. What we never do over HTTP is decided here.
+#pragma once
+
+#include <curl/curl.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "erofs-format/registry/reach.h"
+#include "erofs-format/registry/url.h"
+#include "fscached/storage/storage.h"
+
+namespace fscached {
+
+struct ByteRange {
+  uint64_t offset = 0;
+  uint64_t size = 0;
+};
+
+struct HttpRequest {
+  registry::Url url;
+  std::string authorization;       // a whole header value; empty = none
+  std::optional<ByteRange> range;  // none: the whole body
+  // Of the server that sent us here: where this request may not lead. None: the operator's own words.
+  std::optional<registry::Reach> sent_from;
+  uint64_t timeout_ms = 0;
+};
+
+// What libcurl calls, and what it needs to stay alive during a transfer.
+struct TransferHooks {
+  curl_write_callback on_header = nullptr;
+  curl_write_callback on_body = nullptr;
+  void* user = nullptr;
+
+  // Filled by apply_http_policy().
+  std::unique_ptr<curl_slist, void (*)(curl_slist*)> headers = {nullptr, curl_slist_free_all};
+  std::optional<registry::Reach> sent_from;
+  std::string refused;                   // why an address was refused
+  std::optional<registry::Reach> reach;  // of the peer, once connected
+  char message[CURL_ERROR_SIZE] = {};
+};
+
+// `hooks` must not move while the transfer runs.
+Result<void> apply_http_policy(CURL* easy, const HttpRequest& request, const StorageOptions& options,
+                               TransferHooks& hooks);
+
+// What a finished transfer's code means.
+struct TransferFailure {
+  Code code = Code::network;
+  bool retryable = false;
+  std::string what;
+};
+TransferFailure describe_failure(CURLcode code, const TransferHooks& hooks);
+
+}  // namespace fscached
