@@ -32,7 +32,7 @@ std::string quoted(std::string_view text) {
 }
 
 // One step of the listing: an entry itself, or what lies below it. "a-b" sorts before "a/x", so the
-// two steps of a directory are apart.
+// two steps of a directory are apart. Sorted as printed.
 struct Step {
   std::string key;
   const DirEntry* entry;
@@ -42,8 +42,8 @@ struct Step {
 std::vector<Step> steps_of(const Tree& tree, const Inode& directory) {
   std::vector<Step> steps;
   for (const DirEntry& entry : *directory.entries) {
-    steps.push_back({entry.name, &entry, false});
-    if (tree.inodes[entry.inode].is_directory()) steps.push_back({entry.name + "/", &entry, true});
+    steps.push_back({printable(entry.name), &entry, false});
+    if (tree.inodes[entry.inode].is_directory()) steps.push_back({printable(entry.name) + "/", &entry, true});
   }
   std::sort(steps.begin(), steps.end(), [](const Step& a, const Step& b) { return a.key < b.key; });
   return steps;

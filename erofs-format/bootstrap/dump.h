@@ -1,5 +1,5 @@
-// The canonical text form of an image: one JSON object per path, sorted by path
-// bytes (fixtures/README.md describes it).
+// The canonical text form of an image: one JSON object per path, sorted by path as printed
+// (README.md describes it).
 #pragma once
 
 #include <functional>
