@@ -3,9 +3,9 @@
 
 #include "erofs-format/base/os.h"
 #include "erofs-format/blob/blob_reader.h"
-#include "erofs-format/bootstrap/bootstrap_reader.h"
 #include "erofs-format/bootstrap/dump.h"
 #include "mkfs/commands.h"
+#include "mkfs/image_argument.h"
 
 namespace mkfs {
 
@@ -34,8 +34,7 @@ class Output {
 };
 
 Result<void> run_dump(const Arguments& arguments) {
-  if (arguments.positional().size() != 1) return usage_error("dump: give one BOOTSTRAP");
-  TRY_ASSIGN(Tree tree, open_bootstrap(arguments.positional()[0]));
+  TRY_ASSIGN(Tree tree, open_image_argument(arguments));
   std::unique_ptr<BlobReader> blobs;
   ContentDigest content;
   if (auto directories = arguments.values("blob-dir"); !directories.empty()) {

@@ -10,7 +10,7 @@ namespace {
 
 using namespace mkfs;
 
-const Command* const kCommands[] = {&kDumpCommand};
+const Command* const kCommands[] = {&kDumpCommand, &kCheckCommand};
 
 const Command* find_command(std::string_view name) {
   for (const Command* command : kCommands)

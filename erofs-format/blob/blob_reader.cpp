@@ -142,5 +142,6 @@ Result<Digest> BlobReader::file_digest(InodeId id) {
 }
 
 const BlobFile& BlobReader::file(uint32_t blob_index) const { return state_->files[blob_index]; }
+const ChunkTable& BlobReader::table(uint32_t blob_index) const { return state_->tables[blob_index]; }
 
 }  // namespace erofs_format

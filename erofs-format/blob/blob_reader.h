@@ -47,6 +47,7 @@ class BlobReader {
   // SHA-256 of a regular file.
   Result<Digest> file_digest(InodeId id);
   const BlobFile& file(uint32_t blob_index) const;
+  const ChunkTable& table(uint32_t blob_index) const;
 
  private:
   struct State;

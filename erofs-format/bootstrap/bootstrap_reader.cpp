@@ -54,7 +54,6 @@ class Walk {
   Tree& tree_;
   const ChunkIndex& chunks_;
   std::vector<InodeId> by_slot_;  // inode that starts at a slot
-  std::vector<uint64_t> offsets_;
   std::vector<uint32_t> names_;  // of each inode; sub-directories + 2 of a directory
   std::vector<Directory> queue_;
   std::vector<RawEntry> raw_;  // of the directory at hand
@@ -74,7 +73,7 @@ Result<InodeId> Walk::add_inode(uint64_t nid, uint64_t named_at, InodeHead& head
   auto id = static_cast<InodeId>(tree_.inodes.size());
   by_slot_[offset / kSlotSize] = id;
   tree_.inodes.push_back(std::move(inode));
-  offsets_.push_back(offset);
+  tree_.nids.push_back(nid);
   names_.push_back(tree_.inodes[id].is_directory() ? 2 : 0);
   return id;
 }
@@ -141,7 +140,7 @@ Result<void> Walk::read_directory(const Directory& directory) {
 Result<void> Walk::check_links() const {
   for (InodeId id = 0; id < tree_.inodes.size(); id++)
     if (tree_.inodes[id].nlink != names_[id])
-      return image_.corrupt(offsets_[id], fmt::format("inode: i_nlink is {} where the tree has {}",
+      return image_.corrupt(image_.meta_offset + tree_.nids[id] * kSlotSize, fmt::format("inode: i_nlink is {} where the tree has {}",
                                                       tree_.inodes[id].nlink, names_[id]));
   // RAFS counts names, EROFS inodes.
   if (image_.inos != name_count_ && image_.inos != tree_.inodes.size())

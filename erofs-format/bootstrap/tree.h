@@ -103,6 +103,7 @@ struct Tree {
   bool explicit_uid_gid = true;
   std::vector<InodeId> prefetch;  // pattern order; a directory = its whole subtree
   uint64_t flags = 0;             // as read from an image (ondisk::kRafs…); the writer computes its own
+  std::vector<uint64_t> nids;     // as read from an image, by InodeId
 };
 
 // Encodes and decodes device numbers as EROFS stores them; false when major
