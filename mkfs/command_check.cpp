@@ -1,4 +1,5 @@
-// check: the whole image is sound, as nydus-image's command of that name says it; with --blob-dir its blobs too.
+// check: the whole image is sound, as nydus-image's command of that name says it; with --blob-dir its blobs
+// too.
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -31,18 +32,12 @@ std::string feature_words(const Blob& blob) {
     const char* word;
   };
   constexpr Word kWords[] = {
-      {kBlobAligned, "aligned"},
-      {kBlobBatch, "batch"},
-      {kBlobCapTarToc, "cap_toc"},
-      {kBlobInlinedChunkDigest, "chunk-digest"},
-      {kBlobChunkInfoV2, "chunk-v2"},
-      {kBlobInlinedFsMeta, "fs-meta"},
-      {kBlobSeparate, "separate"},
-      {kBlobHasTarHeader, "tar-header"},
-      {kBlobHasToc, "toc"},
-      {kBlobZran, "zran"},
-      {kBlobEncrypted, "encrypted"},
-      {kBlobIsChunkdictGenerated, "is-chunkdict-generated"},
+      {kBlobAligned, "aligned"},      {kBlobBatch, "batch"},
+      {kBlobCapTarToc, "cap_toc"},    {kBlobInlinedChunkDigest, "chunk-digest"},
+      {kBlobChunkInfoV2, "chunk-v2"}, {kBlobInlinedFsMeta, "fs-meta"},
+      {kBlobSeparate, "separate"},    {kBlobHasTarHeader, "tar-header"},
+      {kBlobHasToc, "toc"},           {kBlobZran, "zran"},
+      {kBlobEncrypted, "encrypted"},  {kBlobIsChunkdictGenerated, "is-chunkdict-generated"},
   };
   std::string words;
   for (const Word& word : kWords)
@@ -57,10 +52,10 @@ Result<void> print_path(const Tree& tree, const std::string& path, InodeId id) {
              inode.gid, inode.nlink, inode.size, inode.mtime, inode.mtime_nsec);
   for (size_t i = 0; i < inode.chunks.size(); i++) {
     const Chunk& chunk = tree.chunks[inode.chunks[i]];
-    fmt::print("\t chunk: id {}, index {}, blob_index {}, file_offset {}, compressed {}/{}, uncompressed {}/{}\n",
-               to_hex(chunk.digest), chunk.index, chunk.blob_index, i * uint64_t{tree.chunk_size},
-               chunk.compressed_offset, chunk.compressed_size, chunk.uncompressed_offset,
-               chunk.uncompressed_size);
+    fmt::print(
+        "\t chunk: id {}, index {}, blob_index {}, file_offset {}, compressed {}/{}, uncompressed {}/{}\n",
+        to_hex(chunk.digest), chunk.index, chunk.blob_index, i * uint64_t{tree.chunk_size},
+        chunk.compressed_offset, chunk.compressed_size, chunk.uncompressed_offset, chunk.uncompressed_size);
   }
   return {};
 }
@@ -69,9 +64,11 @@ void print_blobs(const Tree& tree) {
   fmt::print("RAFS filesystem metadata is valid, referenced data blobs: \n");
   for (size_t i = 0; i < tree.blobs.size(); i++) {
     const Blob& blob = tree.blobs[i];
-    fmt::print("\t{:>2}: {}, compressed size {}, uncompressed size {}, chunk size: {}, chunk count: {}, features: {}\n",
-               i, blob.id, blob.compressed_size, blob.uncompressed_size, blob.chunk_size, blob.chunk_count,
-               feature_words(blob));
+    fmt::print(
+        "\t{:>2}: {}, compressed size {}, uncompressed size {}, chunk size: {}, chunk count: {}, features: "
+        "{}\n",
+        i, blob.id, blob.compressed_size, blob.uncompressed_size, blob.chunk_size, blob.chunk_count,
+        feature_words(blob));
   }
 }
 
@@ -85,7 +82,8 @@ Result<void> run_check(const Arguments& arguments) {
   for (const std::string& text : notes) fmt::print(stderr, "note: {}\n", text);
   if (arguments.has("verbose")) {
     TRY(print_path(tree, "/", kRootInode));
-    TRY(walk_paths(tree, [&](const std::string& name, InodeId, InodeId id) { return print_path(tree, name, id); }));
+    TRY(walk_paths(tree,
+                   [&](const std::string& name, InodeId, InodeId id) { return print_path(tree, name, id); }));
   }
   print_blobs(tree);
   if (auto json = arguments.value("output-json")) return write_output_json(*json, tree, path);
@@ -95,7 +93,7 @@ Result<void> run_check(const Arguments& arguments) {
 }  // namespace
 
 const Command kCheckCommand = {"check", "[OPTIONS] BOOTSTRAP",
-                               "Validates an image: its whole metadata, and with --blob-dir its blobs.", kOptions,
-                               run_check};
+                               "Validates an image: its whole metadata, and with --blob-dir its blobs.",
+                               kOptions, run_check};
 
 }  // namespace mkfs

@@ -54,7 +54,7 @@ class Walk {
   Tree& tree_;
   const ChunkIndex& chunks_;
   std::vector<InodeId> by_slot_;  // inode that starts at a slot
-  std::vector<uint32_t> names_;  // of each inode; sub-directories + 2 of a directory
+  std::vector<uint32_t> names_;   // of each inode; sub-directories + 2 of a directory
   std::vector<Directory> queue_;
   std::vector<RawEntry> raw_;  // of the directory at hand
   uint64_t name_count_ = 1;
@@ -140,8 +140,9 @@ Result<void> Walk::read_directory(const Directory& directory) {
 Result<void> Walk::check_links() const {
   for (InodeId id = 0; id < tree_.inodes.size(); id++)
     if (tree_.inodes[id].nlink != names_[id])
-      return image_.corrupt(image_.meta_offset + tree_.nids[id] * kSlotSize, fmt::format("inode: i_nlink is {} where the tree has {}",
-                                                      tree_.inodes[id].nlink, names_[id]));
+      return image_.corrupt(
+          image_.meta_offset + tree_.nids[id] * kSlotSize,
+          fmt::format("inode: i_nlink is {} where the tree has {}", tree_.inodes[id].nlink, names_[id]));
   // RAFS counts names, EROFS inodes.
   if (image_.inos != name_count_ && image_.inos != tree_.inodes.size())
     return image_.corrupt(
