@@ -92,6 +92,7 @@ Result<void> set_symlink_target(std::string target, SourceEntry& entry) {
                                                    target.size(), kTarMaxSymlink));
   }
   entry.target = std::move(target);
+  entry.mode |= 0777;  // as every symlink shows on Linux, whatever an archive says
   return {};
 }
 
@@ -138,6 +139,7 @@ Result<void> set_default_acl(const PaxFields& pax, SourceEntry& entry) {
 
 Result<void> set_xattrs(const PaxFields& pax, SourceEntry& entry) {
   entry.xattrs = pax.xattrs;
+  for (const std::string& name : pax.false_xattrs) entry.xattrs.erase(name);
   // setfilecon(3) stores the NUL with the context.
   if (!pax.selinux.empty()) entry.xattrs.try_emplace("security.selinux", pax.selinux + '\0');
   if (S_ISLNK(entry.mode)) return {};
@@ -239,6 +241,9 @@ Result<TarRole> role_of(const TarBlock& block) {
 }
 
 Result<uint64_t> size_field(const TarBlock& block) {
+  // GNU tar refuses this and bsdtar takes it for 0; where the next header is hangs on it.
+  std::string_view text = as_text(block.size);
+  if (text.find_first_not_of(' ') == std::string_view::npos) return entry_error("size: is blank");
   return field_of("size", parse_tar_unsigned(block.size, INT64_MAX));
 }
 

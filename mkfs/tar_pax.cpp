@@ -47,18 +47,17 @@ int hex_value(char c) {
   return -1;
 }
 
-// libarchive writes bytes of a name that are not plain as %HH.
-std::string percent_decoded(std::string_view text) {
+// Replaces each %HH whose byte is one of `coded`, or any if that is empty.
+std::string percent_decoded(std::string_view text, std::string_view coded) {
   std::string out;
   for (size_t i = 0; i < text.size(); i++) {
     int high = i + 2 < text.size() ? hex_value(text[i + 1]) : -1;
     int low = i + 2 < text.size() ? hex_value(text[i + 2]) : -1;
-    if (text[i] != '%' || high < 0 || low < 0) {
-      out += text[i];
-      continue;
-    }
-    out += static_cast<char>(high * 16 + low);
-    i += 2;
+    char byte = static_cast<char>(high * 16 + low);
+    bool escape = text[i] == '%' && high >= 0 && low >= 0 &&
+                  (coded.empty() || coded.find(byte) != std::string_view::npos);
+    out += escape ? byte : text[i];
+    if (escape) i += 2;
   }
   return out;
 }
@@ -168,13 +167,22 @@ constexpr std::array kRules = {
             [](PaxFields&, std::string_view) { return refuse("multi-volume archives"); }},
 };
 
+// GNU tar codes the two characters that would end a key or begin a code.
+std::string schily_name(std::string_view name) { return percent_decoded(name, "%="); }
+
+Result<void> set_libarchive_xattr(PaxFields& fields, std::string_view coded, std::string_view value) {
+  TRY_ASSIGN(std::string bytes, base64_decoded(value));
+  std::string name = percent_decoded(coded, "");
+  if (schily_name(coded) != name) fields.false_xattrs.push_back(schily_name(coded));
+  return set_xattr(fields.xattrs, std::move(name), std::move(bytes));
+}
+
 Result<void> apply_record(PaxFields& fields, std::string_view key, std::string_view value) {
   if (key.starts_with(kSchilyXattr)) {
-    return set_xattr(fields.xattrs, std::string(key.substr(kSchilyXattr.size())), std::string(value));
+    return set_xattr(fields.xattrs, schily_name(key.substr(kSchilyXattr.size())), std::string(value));
   }
   if (key.starts_with(kLibarchiveXattr)) {
-    TRY_ASSIGN(std::string bytes, base64_decoded(value));
-    return set_xattr(fields.xattrs, percent_decoded(key.substr(kLibarchiveXattr.size())), std::move(bytes));
+    return set_libarchive_xattr(fields, key.substr(kLibarchiveXattr.size()), value);
   }
   if (key.starts_with(kGnuSparse)) {
     return apply_pax_sparse(fields.sparse, key.substr(kGnuSparse.size()), value);

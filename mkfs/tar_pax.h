@@ -50,6 +50,9 @@ struct PaxFields {
   std::string acl_default;
   std::string selinux;  // context without NUL; empty = none
   Xattrs xattrs;
+  // libarchive writes each xattr twice, and percent-encodes the name in the SCHILY record, too, where
+  // nobody decodes it: such names are not real.
+  std::vector<std::string> false_xattrs;
   PaxSparse sparse;
 };
 
