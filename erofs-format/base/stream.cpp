@@ -1,0 +1,96 @@
+#include "erofs-format/base/stream.h"
+
+#include <algorithm>
+
+#include "erofs-format/base/compressed_input.h"
+#include "erofs-format/base/endian.h"
+
+namespace erofs_format {
+
+namespace {
+
+constexpr size_t kSniffSize = 4;
+
+class FdSource : public ByteSource {
+ public:
+  FdSource(os::UniqueFd fd, std::string name) : fd_(std::move(fd)), name_(std::move(name)) {}
+  Result<size_t> read(MutableBytes into) override { return os::read_some(fd_.get(), into, name_); }
+
+ private:
+  os::UniqueFd fd_;
+  std::string name_;
+};
+
+// Gives back the head that sniffing took, then the rest.
+class PrefixedSource : public ByteSource {
+ public:
+  PrefixedSource(Buffer head, std::unique_ptr<ByteSource> rest)
+      : head_(std::move(head)), rest_(std::move(rest)) {}
+
+  Result<size_t> read(MutableBytes into) override {
+    if (given_ == head_.size()) return rest_->read(into);
+    size_t n = std::min(into.size(), head_.size() - given_);
+    std::copy_n(head_.data() + given_, n, into.data());
+    given_ += n;
+    return n;
+  }
+
+ private:
+  Buffer head_;
+  size_t given_ = 0;
+  std::unique_ptr<ByteSource> rest_;
+};
+
+}  // namespace
+
+Result<void> CompressedInput::ensure(size_t size) {
+  if (end_ - begin_ >= size || ended_) return {};
+  std::copy(buffer_.begin() + static_cast<long>(begin_), buffer_.begin() + static_cast<long>(end_),
+            buffer_.begin());
+  base_ += begin_;
+  end_ -= begin_;
+  begin_ = 0;
+  while (end_ < size && !ended_) {
+    TRY_ASSIGN(size_t n, source_->read(MutableBytes(buffer_).subspan(end_)));
+    end_ += n;
+    ended_ = n == 0;
+  }
+  return {};
+}
+
+StreamFormat sniff(ByteView head) {
+  if (head.size() >= 3 && head[0] == 0x1f && head[1] == 0x8b && head[2] == 8) return StreamFormat::gzip;
+  const auto* magic = struct_at<le32>(head, 0);
+  if (!magic) return StreamFormat::plain;
+  // RFC 8878 3.1.1 and 3.1.2: a frame, or one of sixteen kinds of skippable frame.
+  constexpr uint32_t kFrame = 0xFD2FB528;
+  constexpr uint32_t kSkippable = 0x184D2A50;
+  bool zstd = *magic == kFrame || (*magic & 0xFFFFFFF0u) == kSkippable;
+  return zstd ? StreamFormat::zstd : StreamFormat::plain;
+}
+
+std::unique_ptr<ByteSource> make_fd_source(os::UniqueFd fd, std::string name) {
+  return std::make_unique<FdSource>(std::move(fd), std::move(name));
+}
+
+Result<std::unique_ptr<ByteSource>> make_sniffing_source(std::unique_ptr<ByteSource> source,
+                                                         std::string name) {
+  Buffer head(kSniffSize);
+  size_t size = 0;
+  while (size < head.size()) {
+    TRY_ASSIGN(size_t n, source->read(MutableBytes(head).subspan(size)));
+    if (n == 0) break;
+    size += n;
+  }
+  head.resize(size);
+  StreamFormat format = sniff(head);
+  auto whole = std::make_unique<PrefixedSource>(std::move(head), std::move(source));
+  switch (format) {
+    case StreamFormat::gzip: return make_gzip_source(std::move(whole), std::move(name));
+    case StreamFormat::zstd: return make_zstd_source(std::move(whole), std::move(name));
+    case StreamFormat::plain: break;
+  }
+  return std::unique_ptr<ByteSource>(std::move(whole));
+}
+
+}  // namespace erofs_format
