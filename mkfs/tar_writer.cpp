@@ -113,9 +113,11 @@ tar_header make_pax_header(uint64_t size) {
 
 }  // namespace
 
+// Whole blocks only: tar programs that read a FIFO do not join broken ones.
 Result<void> TarWriter::flush() {
-  TRY(os::write_all(fd_, buffer_, name_));
-  buffer_.clear();
+  size_t whole = buffer_.size() / kTarBlock * kTarBlock;
+  TRY(os::write_all(fd_, ByteView(buffer_).first(whole), name_));
+  buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<long>(whole));
   return {};
 }
 
