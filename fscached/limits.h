@@ -16,6 +16,7 @@ inline constexpr uint64_t kMaxTimerMs = 1'000'000'000;  // some 11 days
 inline constexpr size_t kMaxResponseHeadBytes = 64 << 10;
 inline constexpr size_t kMaxResponseHeaders = 128;
 inline constexpr size_t kMaxErrorBodyBytes = 64 << 10;  // drained to keep a connection, then dropped
+inline constexpr size_t kMaxDocumentBytes = 4 << 20;    // a manifest or an index
 inline constexpr size_t kMaxTokenBytes = 64 << 10;      // a token service's whole answer
 inline constexpr unsigned kMaxRedirects = 5;
 inline constexpr unsigned kMaxTokensPerRead = 2;

@@ -44,8 +44,22 @@ Error bad(std::string_view where, std::string_view why) {
 
 }  // namespace
 
-Result<Url> Repository::blob_url(std::string_view sha256_hex) const {
-  return join_url(base, fmt::format("blobs/sha256:{}", sha256_hex));
+Result<void> check_reference(std::string_view reference) {
+  constexpr std::string_view kDigest = "sha256:";
+  bool good = false;
+  if (reference.starts_with(kDigest)) {
+    std::string_view hex = reference.substr(kDigest.size());
+    good = hex.size() == 64 && hex.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+  } else {
+    // [A-Za-z0-9_][A-Za-z0-9._-]{0,127}
+    good = !reference.empty() && reference.size() <= kMaxTag && reference[0] != '.' && reference[0] != '-' &&
+           std::all_of(reference.begin(), reference.end(), [](char c) {
+             return is_alphanumeric(c) || (c >= 'A' && c <= 'Z') || c == '_' || c == '.' || c == '-';
+           });
+  }
+  if (good) return {};
+  return make_error(Code::invalid_argument,
+                    fmt::format("'{}' is neither a tag nor a digest", printable(reference.substr(0, 200))));
 }
 
 Result<Repository> parse_repository(std::string_view where, PlainHttp plain) {

@@ -9,13 +9,11 @@
 namespace erofs_format::registry {
 
 inline constexpr size_t kMaxRepositoryName = 255;  // OCI distribution specification
+inline constexpr size_t kMaxTag = 128;
 
 struct Repository {
-  Url base;          // https://host:port/v2/NAME/
+  Url base;  // https://host:port/v2/NAME/; blobs are at blobs/sha256:HEX, documents at manifests/REFERENCE
   std::string name;  // "library/debian"
-
-  // Where the blob with this SHA-256 (64 hex digits) is.
-  Result<Url> blob_url(std::string_view sha256_hex) const;
 };
 
 enum class PlainHttp { loopback_only, allowed };
@@ -23,5 +21,8 @@ enum class PlainHttp { loopback_only, allowed };
 // "HOST[:PORT]/NAME" (docker:// in front or not). https, but http for a host that is loopback by its name
 // or address, and for any when `plain` says so. docker.io becomes the host that serves it.
 Result<Repository> parse_repository(std::string_view where, PlainHttp plain);
+
+// A tag, or "sha256:" and 64 hex digits.
+Result<void> check_reference(std::string_view reference);
 
 }  // namespace erofs_format::registry

@@ -8,14 +8,8 @@
 
 namespace fscached {
 
-BlobRead::BlobRead(HttpOrigin& origin, registry::Url url, std::string blob_id, uint64_t offset,
-                   MutableBytes into, Done done)
-    : origin_(origin),
-      start_url_(std::move(url)),
-      blob_id_(std::move(blob_id)),
-      offset_(offset),
-      into_(into),
-      done_(std::move(done)) {}
+BlobRead::BlobRead(HttpOrigin& origin, ReadTarget target, Done done)
+    : origin_(origin), target_(std::move(target)), done_(std::move(done)) {}
 
 BlobRead::~BlobRead() {
   origin_.loop.cancel(timer_);
@@ -23,7 +17,8 @@ BlobRead::~BlobRead() {
 }
 
 std::string BlobRead::name() const {
-  return fmt::format("{}: {} bytes at {}", start_url_.public_text(), into_.size(), offset_);
+  if (target_.text_limit > 0) return target_.url.public_text();
+  return fmt::format("{}: {} bytes at {}", target_.url.public_text(), target_.into.size(), target_.offset);
 }
 
 void BlobRead::start() {
@@ -32,7 +27,7 @@ void BlobRead::start() {
                                                  origin_.options.read_timeout_ms, attempts_, got_)));
   });
   timer_ = origin_.loop.after_ms(0, [this](int32_t) {
-    if (into_.empty()) return finish({});
+    if (target_.into.empty() && target_.text_limit == 0) return finish({});
     attempt();
   });
 }
@@ -48,9 +43,9 @@ void BlobRead::cancel() {
 void BlobRead::attempt() {
   attempts_++;
   hops_ = 0;
-  std::optional<RedirectMemory::Target> known = origin_.redirects.find(blob_id_, origin_.now_ms());
+  std::optional<RedirectMemory::Target> known = origin_.redirects.find(target_.blob_id, origin_.now_ms());
   from_memory_ = known.has_value();
-  url_ = known ? known->url : start_url_;
+  url_ = known ? known->url : target_.url;
   sent_from_ = known ? std::optional(known->sent_from) : std::nullopt;
   send();
 }
@@ -59,12 +54,14 @@ void BlobRead::send() {
   HttpRequest request;
   request.url = url_;
   request.sent_from = sent_from_;
-  request.range = ByteRange{offset_ + got_, into_.size() - got_};
+  if (target_.text_limit == 0) request.range = ByteRange{target_.offset + got_, target_.into.size() - got_};
+  request.accept = target_.accept;
   request.timeout_ms = origin_.options.read_timeout_ms;
   // A token belongs to the registry's origin and goes nowhere else.
-  if (origin_.tokens != nullptr && url_.origin() == start_url_.origin())
+  if (origin_.tokens != nullptr && url_.origin() == target_.url.origin())
     request.authorization = origin_.tokens->authorization();
-  exchange_ = std::make_unique<Exchange>(origin_.curl, std::move(request), into_.subspan(got_), 0);
+  exchange_ = std::make_unique<Exchange>(origin_.curl, std::move(request), target_.into.subspan(got_),
+                                         target_.text_limit);
   origin_.counters.requests++;
   Result<void> started = exchange_->start(origin_.options, [this] { answered(); });
   if (!started) failed({std::move(started).error()});
@@ -79,7 +76,7 @@ void BlobRead::answered() {
     if (!back_to_origin()) failed(std::move(failure));
     return;
   }
-  learn_total(head);
+  learn(head);
   if (exchange_->accepted()) return finish({});
   if (registry::is_redirect(head.status)) return follow(head);
   FetchFailure failure = failure_of_status(head);
@@ -88,18 +85,21 @@ void BlobRead::answered() {
   failed(std::move(failure));
 }
 
-void BlobRead::learn_total(const ResponseHead& head) {
+void BlobRead::learn(const ResponseHead& head) {
   if (head.content_range && head.content_range->total) total_ = head.content_range->total;
   if (head.status == 200) total_ = head.content_length;
+  if (!exchange_->accepted()) return;
+  text_ = exchange_->text();
+  content_type_ = head.content_type;
 }
 
 // A remembered target that fails has run out, most likely: ask the origin again, in the same attempt.
 bool BlobRead::back_to_origin() {
   if (!from_memory_) return false;
-  origin_.redirects.forget(blob_id_);
+  origin_.redirects.forget(target_.blob_id);
   from_memory_ = false;
   hops_ = 0;
-  url_ = start_url_;
+  url_ = target_.url;
   sent_from_.reset();
   send();
   return true;
@@ -147,9 +147,9 @@ void BlobRead::failed(FetchFailure failure) {
 // The caller's `done` may destroy the storage, and this object with it.
 void BlobRead::finish(Result<void> result) {
   if (!done_) return;
-  if (result && hops_ > 0) {
+  if (result && hops_ > 0 && !target_.blob_id.empty()) {
     registry::Reach from = sent_from_.value_or(registry::Reach::network);
-    origin_.redirects.remember(blob_id_, {url_, from}, origin_.now_ms());
+    origin_.redirects.remember(target_.blob_id, {url_, from}, origin_.now_ms());
   }
   if (!result) origin_.counters.failures++;
   exchange_.reset();

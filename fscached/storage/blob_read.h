@@ -1,5 +1,5 @@
-// One ranged read over HTTP, from the first request to the last byte or an error: redirects by
-// hand, a token when one is asked, repetitions with a growing pause, one deadline over all.
+// One read over HTTP, of a range or of a whole document, from the first request to the last byte or an error:
+// redirects by hand, a token when one is asked, repetitions with a growing pause, one deadline over all.
 #pragma once
 
 #include <functional>
@@ -27,12 +27,21 @@ struct HttpOrigin {
   uint64_t now_ms() const { return loop.now_ns() / 1'000'000; }
 };
 
+// What is read: a range of a blob, or a document (`into` is empty then, `text_limit` is not 0).
+struct ReadTarget {
+  registry::Url url;
+  std::string blob_id = {};  // empty: no redirect is remembered
+  uint64_t offset = 0;
+  MutableBytes into = {};
+  std::string accept = {};
+  size_t text_limit = 0;
+};
+
 class BlobRead : public std::enable_shared_from_this<BlobRead> {
  public:
   using Done = std::function<void(Result<void>)>;
 
-  BlobRead(HttpOrigin& origin, registry::Url url, std::string blob_id, uint64_t offset, MutableBytes into,
-           Done done);
+  BlobRead(HttpOrigin& origin, ReadTarget target, Done done);
   ~BlobRead();
   BlobRead(const BlobRead&) = delete;
   BlobRead& operator=(const BlobRead&) = delete;
@@ -43,12 +52,15 @@ class BlobRead : public std::enable_shared_from_this<BlobRead> {
   void cancel();
   // The blob's size, when an answer told it.
   std::optional<uint64_t> total() const { return total_; }
+  // Of a document that was read.
+  const std::string& text() const { return text_; }
+  const std::string& content_type() const { return content_type_; }
 
  private:
   void attempt();
   void send();
   void answered();
-  void learn_total(const ResponseHead& head);
+  void learn(const ResponseHead& head);
   void follow(const ResponseHead& head);
   void authorize();
   bool back_to_origin();
@@ -57,10 +69,7 @@ class BlobRead : public std::enable_shared_from_this<BlobRead> {
   std::string name() const;
 
   HttpOrigin& origin_;
-  const registry::Url start_url_;
-  const std::string blob_id_;
-  const uint64_t offset_;
-  const MutableBytes into_;
+  const ReadTarget target_;
   Done done_;
 
   size_t got_ = 0;
@@ -72,6 +81,8 @@ class BlobRead : public std::enable_shared_from_this<BlobRead> {
   std::optional<registry::Reach> sent_from_;
   std::unique_ptr<Exchange> exchange_;
   std::optional<uint64_t> total_;
+  std::string text_;
+  std::string content_type_;
   Loop::Id timer_ = 0;     // start, pause or end
   Loop::Id deadline_ = 0;  // of the whole read
 };

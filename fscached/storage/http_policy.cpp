@@ -55,6 +55,7 @@ Result<void> set_headers(CURL* easy, const HttpRequest& request, TransferHooks& 
     return true;
   };
   bool good = add("Accept-Encoding: identity");
+  if (!request.accept.empty()) good = good && add("Accept: " + request.accept);
   if (!request.authorization.empty()) good = good && add("Authorization: " + request.authorization);
   if (request.range && request.range->size > 0) {
     uint64_t last = request.range->offset + request.range->size - 1;

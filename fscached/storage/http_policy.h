@@ -23,6 +23,7 @@ struct HttpRequest {
   registry::Url url;
   std::string authorization;       // a whole header value; empty = none
   std::optional<ByteRange> range;  // none: the whole body
+  std::string accept;              // media types; empty = any
   // Of the server that sent us here: where this request may not lead. None: the operator's own words.
   std::optional<registry::Reach> sent_from;
   uint64_t timeout_ms = 0;

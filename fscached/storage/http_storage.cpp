@@ -1,14 +1,18 @@
 #include "fscached/storage/http_storage.h"
 
+#include <fmt/format.h>
+
 #include <unordered_map>
 
+#include "erofs-format/image/manifest.h"
+#include "fscached/limits.h"
 #include "fscached/storage/blob_name.h"
 #include "fscached/storage/blob_read.h"
 
 namespace fscached {
 namespace {
 
-class HttpStorage final : public Storage {
+class HttpStorage final : public Registry {
  public:
   HttpStorage(Loop& loop, std::unique_ptr<CurlLoop> curl, registry::Url base, std::string prefix,
               StorageCounters& counters, const StorageOptions& options)
@@ -26,16 +30,16 @@ class HttpStorage final : public Storage {
   FetchId read(const std::string& blob_id, uint64_t offset, std::span<uint8_t> into, Done done) override;
   void cancel(FetchId id) override;
   void size(const std::string& blob_id, std::function<void(Result<uint64_t>)> done) override;
+  void manifest(const std::string& reference, std::function<void(Result<Document>)> done) override;
   std::string describe() const override { return base_.public_text(); }
 
  private:
   using Shared = std::shared_ptr<BlobRead>;
-  // What is wrong with the id, if anything, is told by the read itself.
-  Shared start(const std::string& blob_id, uint64_t offset, std::span<uint8_t> into, Done done, FetchId* id);
-  Result<registry::Url> url_of(const std::string& blob_id) const {
-    TRY(check_blob_id(blob_id));
-    return registry::join_url(base_, prefix_ + blob_id);
-  }
+  // `done` learns which read it was: null when there was none, because the target is an error.
+  using ReadDone = std::function<void(const BlobRead*, Result<void>)>;
+  FetchId start(Result<ReadTarget> target, ReadDone done);
+  Result<ReadTarget> blob(const std::string& blob_id, uint64_t offset, std::span<uint8_t> into) const;
+  Result<ReadTarget> document(const std::string& reference) const;
 
   const StorageOptions options_;
   const registry::Url base_;
@@ -47,34 +51,47 @@ class HttpStorage final : public Storage {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
-HttpStorage::Shared HttpStorage::start(const std::string& blob_id, uint64_t offset, std::span<uint8_t> into,
-                                       Done done, FetchId* id) {
-  *id = next_id_++;
-  Result<registry::Url> url = url_of(blob_id);
-  if (!url) {
+Result<ReadTarget> HttpStorage::blob(const std::string& blob_id, uint64_t offset,
+                                     std::span<uint8_t> into) const {
+  TRY(check_blob_id(blob_id));
+  TRY_ASSIGN(registry::Url url, registry::join_url(base_, prefix_ + blob_id));
+  return ReadTarget{std::move(url), blob_id, offset, into};
+}
+
+Result<ReadTarget> HttpStorage::document(const std::string& reference) const {
+  TRY(registry::check_reference(reference));
+  ReadTarget target;
+  TRY_ASSIGN(target.url, registry::join_url(base_, "manifests/" + reference));
+  target.accept =
+      fmt::format("{}, {}, {}, {}", kOciIndexType, kOciManifestType, kDockerIndexType, kDockerManifestType);
+  target.text_limit = kMaxDocumentBytes;
+  return target;
+}
+
+Storage::FetchId HttpStorage::start(Result<ReadTarget> target, ReadDone done) {
+  FetchId id = next_id_++;
+  if (!target) {
     origin_.counters.failures++;
     origin_.loop.after_ms(0, [alive = std::weak_ptr<bool>(alive_), done = std::move(done),
-                              error = std::move(url).error()](int32_t) mutable {
-      if (!alive.expired()) done(std::move(error));
+                              error = std::move(target).error()](int32_t) mutable {
+      if (!alive.expired()) done(nullptr, std::move(error));
     });
-    return nullptr;
+    return id;
   }
-  auto forget_and_tell = [this, fetch = *id, done = std::move(done)](Result<void> result) {
-    auto keep = reads_.extract(fetch);  // the read that is calling us
-    done(std::move(result));
+  auto forget_and_tell = [this, id, done = std::move(done)](Result<void> result) {
+    auto keep = reads_.extract(id);  // the read that is calling us
+    done(keep.mapped().get(), std::move(result));
   };
-  auto read =
-      std::make_shared<BlobRead>(origin_, std::move(*url), blob_id, offset, into, std::move(forget_and_tell));
-  reads_.emplace(*id, read);
+  auto read = std::make_shared<BlobRead>(origin_, std::move(*target), std::move(forget_and_tell));
+  reads_.emplace(id, read);
   read->start();
-  return read;
+  return id;
 }
 
 Storage::FetchId HttpStorage::read(const std::string& blob_id, uint64_t offset, std::span<uint8_t> into,
                                    Done done) {
-  FetchId id = 0;
-  start(blob_id, offset, into, std::move(done), &id);
-  return id;
+  return start(blob(blob_id, offset, into),
+               [done = std::move(done)](const BlobRead*, Result<void> result) { done(std::move(result)); });
 }
 
 void HttpStorage::cancel(FetchId id) {
@@ -84,18 +101,20 @@ void HttpStorage::cancel(FetchId id) {
 // A range of one byte and not HEAD: a signed redirect is often good for one method only.
 void HttpStorage::size(const std::string& blob_id, std::function<void(Result<uint64_t>)> done) {
   auto byte = std::make_shared<uint8_t>();
-  auto weak = std::make_shared<std::weak_ptr<BlobRead>>();
-  FetchId id = 0;
-  *weak = start(
-      blob_id, 0, {byte.get(), 1},
-      [byte, weak, done = std::move(done), where = base_.public_text()](Result<void> result) {
-        Shared read = weak->lock();
-        std::optional<uint64_t> total = read != nullptr ? read->total() : std::nullopt;
-        if (total && (result || *total == 0)) return done(*total);  // of 0 bytes no range can be had
-        if (!result) return done(std::move(result).error());
-        done(make_error(Code::network, where + ": the server does not tell the blob's size"));
-      },
-      &id);
+  start(blob(blob_id, 0, {byte.get(), 1}), [byte, done = std::move(done), where = base_.public_text()](
+                                               const BlobRead* read, Result<void> result) {
+    std::optional<uint64_t> total = read != nullptr ? read->total() : std::nullopt;
+    if (total && (result || *total == 0)) return done(*total);  // of 0 bytes no range can be had
+    if (!result) return done(std::move(result).error());
+    done(make_error(Code::network, where + ": the server does not tell the blob's size"));
+  });
+}
+
+void HttpStorage::manifest(const std::string& reference, std::function<void(Result<Document>)> done) {
+  start(document(reference), [done = std::move(done)](const BlobRead* read, Result<void> result) {
+    if (!result) return done(std::move(result).error());
+    done(Document{read->content_type(), read->text()});
+  });
 }
 
 Result<std::unique_ptr<HttpStorage>> make(Loop& loop, const registry::Url& base, std::string prefix,
@@ -112,12 +131,13 @@ Result<std::unique_ptr<Storage>> make_http_storage(Loop& loop, const registry::U
   return std::unique_ptr<Storage>(std::move(storage));
 }
 
-Result<std::unique_ptr<Storage>> make_registry_storage(Loop& loop, const registry::Repository& repository,
-                                                       StorageCounters& counters,
-                                                       const StorageOptions& options) {
+Result<std::unique_ptr<Registry>> open_registry(Loop& loop, const std::string& where,
+                                                StorageCounters& counters, const StorageOptions& options) {
+  auto plain = options.plain_http ? registry::PlainHttp::allowed : registry::PlainHttp::loopback_only;
+  TRY_ASSIGN(registry::Repository repository, registry::parse_repository(where, plain));
   TRY_ASSIGN(auto storage, make(loop, repository.base, "blobs/sha256:", counters, options));
   storage->use_tokens();
-  return std::unique_ptr<Storage>(std::move(storage));
+  return std::unique_ptr<Registry>(std::move(storage));
 }
 
 }  // namespace fscached

@@ -9,9 +9,8 @@ namespace fscached {
 Result<std::unique_ptr<Storage>> open_storage(Loop& loop, const std::string& where, StorageCounters& counters,
                                               const StorageOptions& options) {
   if (where.starts_with("docker://")) {
-    auto plain = options.plain_http ? registry::PlainHttp::allowed : registry::PlainHttp::loopback_only;
-    TRY_ASSIGN(registry::Repository repository, registry::parse_repository(where, plain));
-    return make_registry_storage(loop, repository, counters, options);
+    TRY_ASSIGN(std::unique_ptr<Registry> opened, open_registry(loop, where, counters, options));
+    return std::unique_ptr<Storage>(std::move(opened));
   }
   if (where.find("://") != std::string::npos) {
     TRY_ASSIGN(registry::Url base, registry::parse_url(where));

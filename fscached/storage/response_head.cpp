@@ -78,6 +78,8 @@ Result<void> take_header(ResponseHead& head, std::string_view name, std::string_
   } else if (same(name, "location")) {
     if (!head.location.empty() && head.location != value) return bad("two different values of Location");
     head.location = value;
+  } else if (same(name, "content-type")) {
+    head.content_type = trim(value.substr(0, value.find(';')));
   } else if (same(name, "www-authenticate")) {
     head.challenges.emplace_back(value);
   } else if (same(name, "retry-after")) {

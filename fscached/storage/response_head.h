@@ -29,6 +29,7 @@ struct ResponseHead {
   std::optional<ContentRange> content_range;
   std::optional<uint64_t> retry_after_s;  // a date instead of seconds counts as absent
   std::string location;
+  std::string content_type;             // without parameters
   std::vector<std::string> challenges;  // each WWW-Authenticate
   bool encoded = false;                 // a Content-Encoding other than identity
 };

@@ -240,9 +240,17 @@ TEST_CASE("repository: references to URLs") {
   CHECK_FALSE(parse_repository("r.example/" + std::string(256, 'a'), PlainHttp::allowed));
 }
 
-TEST_CASE("repository: a blob's URL") {
-  auto repository = parse_repository("r.example/a", PlainHttp::loopback_only);
-  REQUIRE(repository);
-  std::string hex(64, 'b');
-  CHECK(repository->blob_url(hex)->text == "https://r.example/v2/a/blobs/sha256:" + hex);
+TEST_CASE("repository: references") {
+  for (const std::string& good : {std::string("latest"), std::string("V1.0-x_y"), std::string("_"),
+                                  std::string(kMaxTag, 'a'), "sha256:" + std::string(64, 'b')}) {
+    INFO(good);
+    CHECK(check_reference(good));
+  }
+  for (const std::string& bad :
+       {std::string(), std::string("."), std::string(".."), std::string("-a"), std::string("a/b"),
+        std::string("a?b"), std::string("a%2fb"), std::string(kMaxTag + 1, 'a'),
+        "sha256:" + std::string(63, 'b'), "sha256:" + std::string(64, 'B'), "md5:" + std::string(64, 'b')}) {
+    INFO(bad);
+    CHECK_FALSE(check_reference(bad));
+  }
 }
