@@ -4,58 +4,37 @@
 #include <array>
 #include <bit>
 
+#include "erofs-format/base/blake3_impl.h"
 #include "erofs-format/base/endian.h"
 
 namespace erofs_format {
 
+namespace blake3_impl {
+
 namespace {
 
-constexpr size_t kBlockSize = 64;
-constexpr size_t kChunkSize = 1024;
-enum : uint32_t { kChunkStart = 1, kChunkEnd = 2, kParent = 4, kRoot = 8 };
+// Chunks whose chaining values are gathered before their parents are hashed; a power of two.
+// With 256, the last few parents, too few to fill the lanes, are one in twenty; 8 KiB of stack.
+constexpr size_t kGroupChunks = 256;
 
-constexpr std::array<uint32_t, 8> kIv = {0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A,
-                                         0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19};
-constexpr std::array<uint8_t, 16> kPermutation = {2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8};
+using Cv = std::array<uint8_t, kCvSize>;
+using Kernels = std::span<const Kernel>;
 
-using Words = std::array<uint32_t, 8>;
-
-void mix(std::array<uint32_t, 16>& v, size_t a, size_t b, size_t c, size_t d, uint32_t x, uint32_t y) {
-  v[a] += v[b] + x;
-  v[d] = std::rotr(v[d] ^ v[a], 16);
-  v[c] += v[d];
-  v[b] = std::rotr(v[b] ^ v[c], 12);
-  v[a] += v[b] + y;
-  v[d] = std::rotr(v[d] ^ v[a], 8);
-  v[c] += v[d];
-  v[b] = std::rotr(v[b] ^ v[c], 7);
-}
-
-Words compress(const Words& cv, const uint8_t* block, uint32_t length, uint64_t counter, uint32_t flags) {
-  std::array<uint32_t, 16> m;
-  for (size_t i = 0; i < 16; i++) m[i] = reinterpret_cast<const le32*>(block)[i];
-  std::array<uint32_t, 16> v;
-  std::copy(cv.begin(), cv.end(), v.begin());
-  std::copy_n(kIv.begin(), 4, v.begin() + 8);
-  v[12] = static_cast<uint32_t>(counter);
-  v[13] = static_cast<uint32_t>(counter >> 32);
-  v[14] = length;
-  v[15] = flags;
-  for (int round = 0; round < 7; round++) {
-    for (size_t i = 0; i < 4; i++) mix(v, i, i + 4, i + 8, i + 12, m[2 * i], m[2 * i + 1]);
-    for (size_t i = 0; i < 4; i++)
-      mix(v, i, (i + 1) % 4 + 4, (i + 2) % 4 + 8, (i + 3) % 4 + 12, m[8 + 2 * i], m[9 + 2 * i]);
-    std::array<uint32_t, 16> next;
-    for (size_t i = 0; i < 16; i++) next[i] = m[kPermutation[i]];
-    m = next;
+// `count` inputs, as many at a time as each kernel takes.
+void hash_many(Kernels with, Inputs inputs, size_t count, uint8_t* out) {
+  for (const Kernel& kernel : with) {
+    for (; count >= kernel.lanes; count -= kernel.lanes) {
+      kernel.hash(inputs, out);
+      inputs.data += kernel.lanes * inputs.stride;
+      inputs.counter += kernel.lanes * inputs.counter_step;
+      out += kernel.lanes * kCvSize;
+    }
   }
-  Words out;
-  for (size_t i = 0; i < 8; i++) out[i] = v[i] ^ v[i + 8];
-  return out;
 }
 
-Words hash_chunk(ByteView bytes, uint64_t counter, uint32_t root) {
-  Words cv = kIv;
+// A chunk that is not whole, or the only one.
+void hash_chunk(ByteView bytes, uint64_t counter, uint32_t root, uint8_t* out) {
+  std::array<uint32_t, 8> cv = kIv;
   uint32_t flags = kChunkStart;
   do {
     size_t n = std::min(bytes.size(), kBlockSize);
@@ -63,41 +42,85 @@ Words hash_chunk(ByteView bytes, uint64_t counter, uint32_t root) {
     if (n) std::memcpy(block, bytes.data(), n);
     bytes = bytes.subspan(n);
     if (bytes.empty()) flags |= kChunkEnd | root;
-    cv = compress(cv, block, static_cast<uint32_t>(n), counter, flags);
+    compress(cv, block, static_cast<uint32_t>(n), counter, flags);
     flags = 0;
   } while (!bytes.empty());
-  return cv;
+  for (size_t i = 0; i < cv.size(); i++) reinterpret_cast<le32*>(out)[i] = cv[i];
 }
 
-Words hash_parent(const Words& left, const Words& right, uint32_t root) {
-  le32 block[16];
-  for (size_t i = 0; i < 8; i++) {
-    block[i] = left[i];
-    block[8 + i] = right[i];
+// Neighbours become parents, level by level; an odd one moves up unchanged. That is
+// the tree of the specification, whose left subtrees are full.
+void reduce(Kernels with, Cv* cvs, size_t count, uint32_t root) {
+  while (count > 1) {
+    size_t parents = count / 2;
+    Inputs inputs = {cvs->data(), kBlockSize, 1, 0, 0, kParent | (count == 2 ? root : 0), 0, 0};
+    std::array<Cv, kGroupChunks / 2> level;
+    hash_many(with, inputs, parents, level[0].data());
+    if (count % 2) cvs[parents] = cvs[count - 1];
+    std::copy_n(level.begin(), parents, cvs);
+    count = parents + count % 2;
   }
-  return compress(kIv, reinterpret_cast<const uint8_t*>(block), kBlockSize, 0, kParent | root);
+}
+
+void hash_group(Kernels with, ByteView bytes, uint64_t counter, uint32_t root, Cv* out) {
+  std::array<Cv, kGroupChunks> cvs;
+  size_t whole = bytes.size() / kChunkSize;
+  Inputs inputs = {bytes.data(), kChunkSize, kChunkSize / kBlockSize, counter, 1, 0, kChunkStart, kChunkEnd};
+  hash_many(with, inputs, whole, cvs[0].data());
+  ByteView rest = bytes.subspan(whole * kChunkSize);
+  if (!rest.empty()) hash_chunk(rest, counter + whole, 0, cvs[whole].data());
+  reduce(with, cvs.data(), whole + (rest.empty() ? 0 : 1), root);
+  *out = cvs[0];
 }
 
 // The left subtree holds the largest power of two of chunks that leaves something for the right.
-Words hash_tree(ByteView bytes, uint64_t counter, uint32_t root) {
-  if (bytes.size() <= kChunkSize) return hash_chunk(bytes, counter, root);
-  size_t left = kChunkSize * std::bit_floor((bytes.size() - 1) / kChunkSize);
-  return hash_parent(hash_tree(bytes.first(left), counter, 0),
-                     hash_tree(bytes.subspan(left), counter + left / kChunkSize, 0), root);
+void hash_tree(Kernels with, ByteView bytes, uint64_t counter, uint32_t root, Cv* out) {
+  if (bytes.size() <= kChunkSize) return hash_chunk(bytes, counter, root, out->data());
+  if (bytes.size() <= kGroupChunks * kChunkSize) return hash_group(with, bytes, counter, root, out);
+  size_t left = std::bit_floor((bytes.size() - 1) / kChunkSize);
+  std::array<Cv, 2> cvs;
+  hash_tree(with, bytes.first(left * kChunkSize), counter, 0, &cvs[0]);
+  hash_tree(with, bytes.subspan(left * kChunkSize), counter + left, 0, &cvs[1]);
+  reduce(with, cvs.data(), 2, root);
+  *out = cvs[0];
+}
+
+struct Available {
+  std::array<Kernel, 4> kernels;
+  size_t count = 0;
+  void add(bool supported, Kernel kernel) {
+    if (supported) kernels[count++] = kernel;
+  }
+};
+
+Available find_kernels() {
+  Available available;
+#if defined(__x86_64__)
+  available.add(__builtin_cpu_supports("avx512f"), {"avx512", 16, hash_avx512});
+  available.add(__builtin_cpu_supports("avx2"), {"avx2", 8, hash_avx2});
+  available.add(__builtin_cpu_supports("sse4.1"), {"sse4.1", 4, hash_sse41});
+#endif
+  available.add(true, {"portable", 1, hash_portable});
+  return available;
 }
 
 }  // namespace
 
-Digest blake3(ByteView bytes) {
-  Words words = hash_tree(bytes, 0, kRoot);
+std::span<const Kernel> kernels() {
+  static const Available available = find_kernels();
+  return {available.kernels.data(), available.count};
+}
+
+Digest hash(ByteView bytes, std::span<const Kernel> with) {
   Digest digest;
-  for (size_t i = 0; i < 8; i++) {
-    le32 word(words[i]);
-    std::memcpy(digest.bytes.data() + 4 * i, &word, 4);
-  }
+  hash_tree(with, bytes, 0, kRoot, &digest.bytes);
   return digest;
 }
 
-const char* blake3_implementation() { return "portable"; }
+}  // namespace blake3_impl
+
+Digest blake3(ByteView bytes) { return blake3_impl::hash(bytes, blake3_impl::kernels()); }
+
+const char* blake3_implementation() { return blake3_impl::kernels().front().name; }
 
 }  // namespace erofs_format
