@@ -21,7 +21,6 @@ constexpr std::string_view kNydusBlobAnnotation = "containerd.io/snapshot/nydus-
 constexpr std::string_view kNydusBootstrapAnnotation = "containerd.io/snapshot/nydus-bootstrap";
 constexpr std::string_view kNydusFsVersionAnnotation = "containerd.io/snapshot/nydus-fs-version";
 constexpr std::string_view kNydusSourceDigestAnnotation = "containerd.io/snapshot/nydus-source-digest";
-constexpr std::string_view kNydusSourceReferenceAnnotation = "containerd.io/snapshot/nydus-source-reference";
 
 // Far more layers than any runtime mounts; each holds a file open while its image is made.
 constexpr size_t kMaxLayers = 512;
