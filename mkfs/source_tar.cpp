@@ -49,8 +49,8 @@ class TarSource : public Source {
   uint64_t header_at_ = 0;  // byte of block_
   PaxFields global_;
   TarExtensions extensions_;
-  bool extended_ = false;   // extension headers wait for their member
-  std::string shown_path_;  // of the member in block_, for messages
+  bool extended_ = false;  // extension headers wait for their member
+  bool has_name_ = false;  // block_ is a member's, for messages
 
   SparseMap map_;             // of the member's content
   size_t piece_ = 0;          // the piece at or after offset_
@@ -64,7 +64,9 @@ uint64_t padding_of(uint64_t size) { return (kTarBlockSize - size % kTarBlockSiz
 
 Error TarSource::fail(Error error) const {
   std::string where = name_ + ": ";
-  if (!shown_path_.empty()) where += "entry " + shown_path_ + ": ";
+  if (has_name_) {
+    where += fmt::format("entry {}: ", printable(raw_name(block_, extensions_).substr(0, kTarMaxShownPath)));
+  }
   error.message = where + fmt::format("header at byte {}: ", header_at_) + error.message;
   return error;
 }
@@ -88,7 +90,7 @@ Result<bool> TarSource::next(SourceEntry& entry) {
 }
 
 Result<TarSource::Step> TarSource::step(SourceEntry& entry) {
-  shown_path_.clear();
+  has_name_ = false;
   TRY_ASSIGN(bool more, read_header());
   if (!more) return Step::end;
   Result<void> checksum = verify_checksum(block_);
@@ -98,7 +100,7 @@ Result<TarSource::Step> TarSource::step(SourceEntry& entry) {
     TRY(apply_extension(*role));
     return Step::extension;
   }
-  shown_path_ = printable(raw_name(block_, extensions_).substr(0, kTarMaxShownPath));
+  has_name_ = true;
   if (!role) return fail(std::move(role).error());
   if (*role == TarRole::member) {
     TRY(start_member(entry));

@@ -208,11 +208,13 @@ bool belongs_to_one_entry(std::string_view key) {
 Result<void> for_each_pax_record(ByteView header, const PaxRecordHandler& record) {
   std::string_view text = as_text(header);
   for (size_t at = 0; at < text.size();) {
-    std::string where = fmt::format("pax record at byte {}", at);
+    auto located = [at](Error error) {
+      return std::move(error).within(fmt::format("pax record at byte {}", at));
+    };
     Result<PaxRecord> split = split_record(text.substr(at));
-    if (!split) return std::move(split).error().within(where);
+    if (!split) return located(std::move(split).error());
     Result<void> handled = record(split->key, split->value);
-    if (!handled) return std::move(handled).error().within(where);
+    if (!handled) return located(std::move(handled).error());
     at += split->length;
   }
   return {};
