@@ -35,7 +35,7 @@ class TarSource : public Source {
   Result<void> read_map_in_data(TarMember& member);
   Result<void> read_block(MutableBytes block);
   Result<void> finish_member();
-  Result<void> skip_stored(uint64_t size);
+  void forget_extensions();
   Result<bool> finish_archive();
   void set_single_piece(uint64_t size);
   size_t read_hole(MutableBytes into);
@@ -79,9 +79,7 @@ Error TarSource::truncated() const {
 Result<bool> TarSource::next(SourceEntry& entry) {
   if (ended_) return false;
   TRY(finish_member());
-  extensions_ = TarExtensions{};
-  extensions_.pax = global_;
-  extended_ = false;
+  forget_extensions();
   for (;;) {
     TRY_ASSIGN(Step reached, step(entry));
     if (reached == Step::member) return true;
@@ -108,10 +106,7 @@ Result<TarSource::Step> TarSource::step(SourceEntry& entry) {
   }
   Result<uint64_t> size = stored_size(block_, extensions_.pax);
   if (!size) return fail(std::move(size).error());
-  TRY(skip_stored(*size));
-  extensions_ = TarExtensions{};
-  extensions_.pax = global_;
-  extended_ = false;
+  forget_extensions();  // they were the label's
   return Step::extension;
 }
 
@@ -243,11 +238,11 @@ Result<void> TarSource::read_map_in_data(TarMember& member) {
   return {};
 }
 
-Result<void> TarSource::skip_stored(uint64_t size) {
-  uint64_t all = size + padding_of(size);  // size < 2^63
-  TRY_ASSIGN(uint64_t skipped, input_.skip(all));
-  if (skipped != all) return truncated();
-  return {};
+// Only global headers outlast a member.
+void TarSource::forget_extensions() {
+  extensions_ = TarExtensions{};
+  extensions_.pax = global_;
+  extended_ = false;
 }
 
 Result<void> TarSource::finish_member() {

@@ -18,8 +18,6 @@ constexpr uint16_t kPermissions = 07777;
 bool is_gnu(const TarBlock& block) { return as_text(block.magic) == kGnuMagic; }
 bool is_ustar(const TarBlock& block) { return as_text(block.magic).starts_with(kUstarMagic); }
 
-// Types that are a regular file unless the name ends with a slash, as old tars wrote directories.
-bool is_file_type(uint8_t type) { return type == '0' || type == '\0' || type == '7'; }
 bool is_sparse(const TarBlock& block, const PaxFields& pax) {
   return block.type == 'S' || pax.sparse.present;
 }
@@ -248,19 +246,19 @@ Result<uint64_t> size_field(const TarBlock& block) {
 }
 
 Result<uint64_t> stored_size(const TarBlock& block, const PaxFields& pax) {
-  // Hard links have no data, whatever size they carry: every reader agrees.
-  if (block.type == '1') return uint64_t{0};
+  // Links, devices, directories and FIFOs have no data whatever size they carry: so POSIX, GNU tar,
+  // bsdtar, Go and Python. Whoever skips `size` bytes here reads another archive than everybody else.
+  if (block.type >= '1' && block.type <= '6') return uint64_t{0};
   uint64_t size = 0;
   if (pax.size) {
     size = *pax.size;
   } else {
     TRY_ASSIGN(size, size_field(block));
   }
-  bool may_hold_data =
-      is_file_type(block.type) || block.type == 'S' || block.type == 'D' || block.type == 'V';
-  if (size == 0 || may_hold_data) return size;
-  // Some readers would skip these bytes and others would read them as headers.
-  return entry_error(fmt::format("type '{}' with {} bytes of data", static_cast<char>(block.type), size));
+  // GNU tar would skip them and bsdtar would read them as headers.
+  if (size != 0 && block.type == 'V')
+    return entry_error(fmt::format("volume label with {} bytes of data", size));
+  return size;
 }
 
 std::string raw_name(const TarBlock& block, const TarExtensions& extensions) {

@@ -58,13 +58,18 @@ TEST_CASE("tar header: prefix is a path in ustar and something else in GNU archi
   CHECK(raw_name(old.block, {}) == "f");
 }
 
-TEST_CASE("tar header: types that carry no data may not claim any") {
-  for (char type : {'2', '3', '4', '5', '6'}) {
-    CHECK_FALSE(stored_size(Header(type, "f", 1).block, {}));
-    CHECK(*stored_size(Header(type, "f", 0).block, {}) == 0);
+TEST_CASE("tar header: links, devices, directories and FIFOs have no data, whatever size they claim") {
+  PaxFields pax_size;
+  pax_size.size = 512;
+  for (char type : {'1', '2', '3', '4', '5', '6'}) {
+    CHECK(*stored_size(Header(type, "f", 1).block, {}) == 0);
+    CHECK(*stored_size(Header(type, "f", 1).block, pax_size) == 0);
   }
-  CHECK(*stored_size(Header('1', "f", 1).block, {}) == 0);
-  CHECK(*stored_size(Header('D', "f", 1).block, {}) == 1);
+  for (char type : {'0', '\0', '7', 'S', 'D'}) {
+    CHECK(*stored_size(Header(type, "f", 1).block, {}) == 1);
+    CHECK(*stored_size(Header(type, "f", 1).block, pax_size) == 512);
+  }
+  CHECK_FALSE(stored_size(Header('V', "f", 1).block, {}));
 }
 
 TEST_CASE("tar header: unknown types are refused by name") {
