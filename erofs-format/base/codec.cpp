@@ -5,6 +5,8 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "erofs-format/base/endian.h"
+
 namespace erofs_format {
 
 namespace {
@@ -18,6 +20,9 @@ Result<void> exact(uint64_t got, size_t want) {
 }
 
 Result<void> decompress_zstd(ZSTD_DCtx* context, ByteView input, MutableBytes out) {
+  // Neither a skippable frame, which holds nothing, nor a format before 1.0.
+  const auto* magic = struct_at<le32>(input, 0);
+  if (!magic || *magic != ZSTD_MAGICNUMBER) return corrupt("zstd: not a frame");
   size_t frame = ZSTD_findFrameCompressedSize(input.data(), input.size());
   if (ZSTD_isError(frame)) return corrupt(fmt::format("zstd: {}", ZSTD_getErrorName(frame)));
   if (frame != input.size())
