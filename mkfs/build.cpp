@@ -1,0 +1,139 @@
+#include "mkfs/build.h"
+
+#include <fmt/format.h>
+
+#include "erofs-format/bootstrap/bootstrap_writer.h"
+#include "mkfs/prefetch.h"
+
+namespace mkfs {
+
+namespace {
+
+// What an inlined bootstrap calls its own blob: the id is known only when the blob is complete.
+const std::string kUnknownBlobId(64, 'x');
+
+class Build {
+ public:
+  Build(Source& source, const BuildOptions& options, WorkerPool& pool, int blob_fd,
+        const std::string& blob_name)
+      : source_(source),
+        options_(options),
+        pool_(pool),
+        writer_(blob_fd, blob_name, options.blob),
+        builder_(options.whiteouts, options.all_root, options.latest_mtime) {}
+  Result<BuildResult> run();
+
+ private:
+  Result<void> read_source();
+  Result<void> read_content(InodeId id, const SourceEntry& entry);
+  Result<void> fill(MutableBytes room, const SourceEntry& entry, uint64_t offset);
+  void make_tree();
+  Result<void> finish_blob();
+  Result<void> inline_bootstrap(Blob& own);
+
+  Source& source_;
+  const BuildOptions& options_;
+  WorkerPool& pool_;
+  BlobWriter writer_;
+  TreeBuilder builder_;
+  Tree chunks_;  // chunks and blobs only; the pipeline's part of the tree
+  std::unique_ptr<ChunkPipeline> pipeline_;
+  BuildResult result_;
+};
+
+Result<void> Build::fill(MutableBytes room, const SourceEntry& entry, uint64_t offset) {
+  for (size_t filled = 0; filled < room.size();) {
+    TRY_ASSIGN(size_t n, source_.read(room.subspan(filled)));
+    if (n == 0)
+      return make_error(Code::changed, fmt::format("{}: ends at byte {} instead of {}", printable(entry.path),
+                                                   offset + filled, entry.size));
+    filled += n;
+  }
+  return {};
+}
+
+Result<void> Build::read_content(InodeId id, const SourceEntry& entry) {
+  uint64_t chunk_size = options_.chunks.chunk_size;
+  for (uint64_t offset = 0; offset < entry.size; offset += chunk_size) {
+    auto size = static_cast<uint32_t>(std::min(chunk_size, entry.size - offset));
+    TRY_ASSIGN(MutableBytes room, pipeline_->room(size));
+    TRY(fill(room, entry, offset));
+    pipeline_->add(id, offset, size, entry.size <= chunk_size);
+  }
+  result_.counters.bytes_in += entry.size;
+  return {};
+}
+
+Result<void> Build::read_source() {
+  SourceEntry entry;
+  for (;;) {
+    TRY_ASSIGN(bool more, source_.next(entry));
+    if (!more) return {};
+    result_.counters.files++;
+    TRY_ASSIGN(InodeId id, builder_.add(entry));
+    if (id != kNoInode && S_ISREG(entry.mode) && entry.hard_link_to.empty()) TRY(read_content(id, entry));
+  }
+}
+
+void Build::make_tree() {
+  Tree tree = builder_.finish();
+  tree.chunks = std::move(chunks_.chunks);
+  tree.blobs = std::move(chunks_.blobs);
+  tree.chunk_size = options_.chunks.chunk_size;
+  tree.compressor = options_.chunks.compressor;
+  tree.digester = options_.chunks.digester;
+  tree.explicit_uid_gid = options_.explicit_uid_gid;
+  if (!tree.explicit_uid_gid)
+    for (auto& inode : tree.inodes) inode.uid = inode.gid = 0;
+  tree.prefetch = resolve_prefetch(tree, options_.prefetch);
+  result_.tree = std::move(tree);
+}
+
+Result<void> Build::inline_bootstrap(Blob& own) {
+  own.id = kUnknownBlobId;
+  TRY_ASSIGN(result_.bootstrap, build_bootstrap(result_.tree));
+  return writer_.append_bootstrap(result_.bootstrap);
+}
+
+Result<void> Build::finish_blob() {
+  bool has_chunks = !pipeline_->table().chunks.empty();
+  Blob none;
+  Blob& own = has_chunks ? result_.tree.blobs[pipeline_->own_blob()] : none;
+  own.chunk_size = options_.chunks.chunk_size;
+  own.compressor = options_.chunks.compressor;
+  own.digester = options_.chunks.digester;
+  TRY(writer_.finish_data(pipeline_->table(), pipeline_->digests(), own));
+  if (options_.blob.inline_meta) TRY(inline_bootstrap(own));
+  result_.has_blob = has_chunks || options_.blob.inline_meta;
+  if (result_.has_blob) TRY(writer_.finish(own));
+  result_.blob_digest = writer_.digest();
+  own.id = options_.blob_id.empty() ? to_hex(result_.blob_digest) : options_.blob_id;
+  return {};
+}
+
+Result<BuildResult> Build::run() {
+  TRY_ASSIGN(pipeline_, ChunkPipeline::create(options_.chunks, pool_, writer_, chunks_,
+                                              [this](InodeId inode, ChunkId chunk) {
+                                                builder_.inode(inode).chunks.push_back(chunk);
+                                              }));
+  TRY(read_source());
+  TRY(pipeline_->finish());
+  make_tree();
+  TRY(finish_blob());
+  if (!options_.blob.inline_meta) {
+    TRY_ASSIGN(result_.bootstrap, build_bootstrap(result_.tree));
+  }
+  result_.counters.chunks = pipeline_->table().chunks.size();
+  result_.counters.duplicates = pipeline_->duplicates();
+  result_.counters.bytes_out = writer_.size();
+  return std::move(result_);
+}
+
+}  // namespace
+
+Result<BuildResult> build_image(Source& source, const BuildOptions& options, WorkerPool& pool, int blob_fd,
+                                const std::string& blob_name) {
+  return Build(source, options, pool, blob_fd, blob_name).run();
+}
+
+}  // namespace mkfs

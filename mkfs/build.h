@@ -1,0 +1,51 @@
+// One source becomes one blob and one bootstrap: the stages of a build, in order.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "erofs-format/base/result.h"
+#include "erofs-format/base/worker_pool.h"
+#include "erofs-format/blob/blob_writer.h"
+#include "mkfs/chunk_pipeline.h"
+#include "mkfs/source.h"
+#include "mkfs/tree_builder.h"
+
+namespace mkfs {
+
+struct BuildOptions {
+  ChunkOptions chunks;
+  BlobWriterOptions blob;
+  WhiteoutSpec whiteouts = WhiteoutSpec::oci;
+  bool all_root = false;
+  bool explicit_uid_gid = true;  // false (`--repeatable`): owners are not stored
+  int64_t latest_mtime = std::numeric_limits<int64_t>::max();  // --source-date-epoch
+  std::string blob_id;                                         // empty = the blob's SHA-256
+  std::vector<std::string> prefetch;                           // patterns, see prefetch.h
+};
+
+struct BuildCounters {
+  uint64_t files = 0;       // entries of the source
+  uint64_t bytes_in = 0;    // content of regular files
+  uint64_t chunks = 0;      // written to the blob
+  uint64_t duplicates = 0;  // found in this build
+  uint64_t bytes_out = 0;   // of the blob
+};
+
+struct BuildResult {
+  Tree tree;         // blobs bear their final ids
+  Buffer bootstrap;  // as inlined in the blob, or as the file to be
+  Digest blob_digest;
+  bool has_blob = false;  // something was written: chunks, or an inlined bootstrap
+  BuildCounters counters;
+};
+
+// Reads `source` to its end and writes the blob to `blob_fd` (a file or a FIFO; never seeks). Several
+// builds may run at once, each on its own thread, sharing `pool`. The bootstrap was read
+// back and found sound when it returns.
+Result<BuildResult> build_image(Source& source, const BuildOptions& options, WorkerPool& pool, int blob_fd,
+                                const std::string& blob_name);
+
+}  // namespace mkfs

@@ -1,0 +1,40 @@
+// Chunks that exist already in other blobs (`--chunk-dict`, lower layers).
+#pragma once
+
+#include <cstring>
+#include <unordered_map>
+
+#include "erofs-format/bootstrap/tree.h"
+
+namespace mkfs {
+
+using namespace erofs_format;
+
+// A chunk's identity: the full digest and its size.
+struct ChunkKey {
+  Digest digest;
+  uint32_t size = 0;
+  bool operator==(const ChunkKey&) const = default;
+};
+struct ChunkKeyHash {
+  size_t operator()(const ChunkKey& key) const {
+    size_t hash;
+    std::memcpy(&hash, key.digest.bytes.data(), sizeof hash);
+    return hash;
+  }
+};
+
+class Dictionary {
+ public:
+  // Takes the blobs and chunks of an image; of equal chunks the one of the lowest blob counts.
+  explicit Dictionary(Tree tree);
+  // The chunk, or null. Safe from several threads.
+  const Chunk* find(const ChunkKey& key) const;
+  const std::vector<Blob>& blobs() const { return tree_.blobs; }
+
+ private:
+  Tree tree_;
+  std::unordered_map<ChunkKey, ChunkId, ChunkKeyHash> chunks_;
+};
+
+}  // namespace mkfs

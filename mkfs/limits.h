@@ -1,0 +1,20 @@
+// Every limit of the builder, by name. Those of the tar reader: tar_limits.h.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace mkfs {
+
+// Small chunks travel between threads in bundles of about this many bytes.
+constexpr size_t kBundleSize = size_t{1} << 20;
+// Bundles under way for each job: one being compressed, one waiting, one being written.
+constexpr size_t kBundlesPerJob = 3;
+// More jobs than this help nobody.
+constexpr size_t kMaxJobs = 256;
+// Directories inside each other.
+constexpr size_t kMaxDepth = 8192;
+// Bytes of the xattr name list of one file.
+constexpr size_t kMaxXattrList = size_t{1} << 16;
+
+}  // namespace mkfs

@@ -1,0 +1,23 @@
+// A directory as a source: every path below it, parents first, names in byte order.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "erofs-format/base/result.h"
+#include "mkfs/source.h"
+
+namespace mkfs {
+
+struct DirectoryOptions {
+  // fnmatch(3) patterns; one with a slash is matched against the whole path, others against the name. A
+  // directory that matches is left out with everything below it.
+  std::vector<std::string> exclude;
+};
+
+// Walks by descriptors and never through a symlink, so that nothing outside the tree is read
+// even while it changes. A file that changes between its entry and its last byte is Code::changed.
+Result<std::unique_ptr<Source>> make_directory_source(const std::string& path, DirectoryOptions options);
+
+}  // namespace mkfs

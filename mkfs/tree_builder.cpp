@@ -1,0 +1,229 @@
+#include "mkfs/tree_builder.h"
+
+#include <fmt/format.h>
+#include <xxhash.h>
+
+#include <algorithm>
+
+#include "erofs-format/ondisk/erofs.h"
+#include "mkfs/limits.h"
+
+namespace mkfs {
+
+namespace {
+
+constexpr uint16_t kImpliedDirectoryMode = S_IFDIR | 0755;
+
+std::string_view parent_path(std::string_view path) {
+  size_t slash = path.rfind('/');
+  return slash == path.npos ? std::string_view() : path.substr(0, slash);
+}
+
+std::string_view last_name(std::string_view path) {
+  size_t slash = path.rfind('/');
+  return slash == path.npos ? path : path.substr(slash + 1);
+}
+
+Error refuse(Code code, std::string_view path, std::string_view why) {
+  return make_error(code, fmt::format("/{}: {}", printable(path), why));
+}
+
+}  // namespace
+
+TreeBuilder::TreeBuilder(WhiteoutSpec whiteouts, bool all_root, int64_t latest_mtime)
+    : whiteouts_(whiteouts), all_root_(all_root), latest_mtime_(latest_mtime), index_(1024) {
+  new_inode(kImpliedDirectoryMode);
+  tree_.inodes[kRootInode].parent = kRootInode;
+}
+
+InodeId TreeBuilder::new_inode(uint16_t mode) {
+  Inode& inode = tree_.inodes.emplace_back();
+  inode.mode = mode;
+  if (S_ISDIR(mode)) inode.entries = std::make_unique<std::vector<DirEntry>>();
+  return narrow<InodeId>(tree_.inodes.size() - 1);
+}
+
+// The slot that holds the name, or the free one where it belongs.
+size_t TreeBuilder::slot_of(InodeId parent, std::string_view name) const {
+  size_t mask = index_.size() - 1;
+  size_t at = XXH3_64bits_withSeed(name.data(), name.size(), parent) & mask;
+  for (;; at = (at + 1) & mask) {
+    const Slot& slot = index_[at];
+    if (slot.parent == kNoInode) return at;
+    if (slot.parent == parent && (*tree_.inodes[parent].entries)[slot.position].name == name) return at;
+  }
+}
+
+void TreeBuilder::grow_index() {
+  std::vector<Slot> old = std::move(index_);
+  index_.assign(old.size() * 2, Slot{});
+  for (const Slot& slot : old) {
+    if (slot.parent == kNoInode) continue;
+    const std::string& name = (*tree_.inodes[slot.parent].entries)[slot.position].name;
+    index_[slot_of(slot.parent, name)] = slot;
+  }
+}
+
+InodeId TreeBuilder::find(InodeId parent, std::string_view name) const {
+  const Slot& slot = index_[slot_of(parent, name)];
+  return slot.parent == kNoInode ? kNoInode : (*tree_.inodes[parent].entries)[slot.position].inode;
+}
+
+void TreeBuilder::put(InodeId parent, std::string_view name, InodeId child) {
+  auto& entries = *tree_.inodes[parent].entries;
+  Slot& slot = index_[slot_of(parent, name)];
+  if (slot.parent != kNoInode) {
+    entries[slot.position].inode = child;
+    return;
+  }
+  slot = {parent, narrow<uint32_t>(entries.size())};
+  entries.push_back({std::string(name), child});
+  if (++names_ * 2 > index_.size()) grow_index();
+}
+
+InodeId TreeBuilder::find_path(std::string_view path) const {
+  InodeId at = kRootInode;
+  while (!path.empty()) {
+    if (!tree_.inodes[at].is_directory()) return kNoInode;
+    size_t slash = path.find('/');
+    at = find(at, path.substr(0, slash));
+    if (at == kNoInode || slash == path.npos) return at;
+    path.remove_prefix(slash + 1);
+  }
+  return at;
+}
+
+// The directory `path`, made up where the source has not named it.
+Result<InodeId> TreeBuilder::parent_of(std::string_view path) {
+  if (path == last_parent_path_) return last_parent_;
+  InodeId at = kRootInode;
+  size_t depth = 0;
+  for (std::string_view rest = path; !rest.empty();) {
+    if (++depth > kMaxDepth)
+      return refuse(Code::too_large, path, fmt::format("deeper than {} directories", kMaxDepth));
+    size_t slash = rest.find('/');
+    std::string_view name = rest.substr(0, slash);
+    InodeId next = find(at, name);
+    if (next == kNoInode) {
+      next = new_inode(kImpliedDirectoryMode);
+      tree_.inodes[next].parent = at;
+      put(at, name, next);
+    } else if (!tree_.inodes[next].is_directory()) {
+      return refuse(Code::corrupt, path, fmt::format("{} is not a directory", printable(name)));
+    }
+    at = next;
+    rest = slash == rest.npos ? std::string_view() : rest.substr(slash + 1);
+  }
+  last_parent_path_ = path;
+  last_parent_ = at;
+  return at;
+}
+
+void TreeBuilder::set_attributes(Inode& inode, const SourceEntry& entry) const {
+  inode.mode = entry.mode;
+  inode.uid = all_root_ ? 0 : entry.uid;
+  inode.gid = all_root_ ? 0 : entry.gid;
+  inode.rdev = S_ISCHR(entry.mode) || S_ISBLK(entry.mode) ? entry.rdev : 0;
+  inode.mtime = entry.mtime;
+  inode.mtime_nsec = entry.mtime_nsec;
+  if (entry.mtime >= latest_mtime_) {
+    inode.mtime = latest_mtime_;
+    inode.mtime_nsec = 0;
+  }
+  inode.xattrs = entry.xattrs.empty() ? nullptr : std::make_unique<Xattrs>(entry.xattrs);
+  if (whiteouts_ == WhiteoutSpec::overlayfs && inode.xattrs) {
+    inode.xattrs->erase("trusted.overlay.opaque");
+    if (inode.xattrs->empty()) inode.xattrs = nullptr;
+  }
+}
+
+// A single layer has nothing below it: what marks a removal hides nothing and is left out.
+bool TreeBuilder::is_whiteout(std::string_view name, const SourceEntry& entry) const {
+  if (whiteouts_ == WhiteoutSpec::oci) return name.starts_with(".wh.");
+  return whiteouts_ == WhiteoutSpec::overlayfs && S_ISCHR(entry.mode) && entry.rdev == 0;
+}
+
+Result<InodeId> TreeBuilder::add_directory(InodeId parent, std::string_view name, const SourceEntry& entry) {
+  InodeId id = find(parent, name);
+  if (id == kNoInode || !tree_.inodes[id].is_directory()) {
+    id = new_inode(entry.mode);
+    tree_.inodes[id].parent = parent;
+    put(parent, name, id);
+    last_parent_path_.clear();
+    last_parent_ = kRootInode;
+  }
+  set_attributes(tree_.inodes[id], entry);
+  return id;
+}
+
+Result<InodeId> TreeBuilder::add_hard_link(InodeId parent, std::string_view name, const SourceEntry& entry) {
+  InodeId target = find_path(entry.hard_link_to);
+  if (target == kNoInode)
+    return refuse(
+        Code::corrupt, entry.path,
+        fmt::format("hard link to {}, which does not come before it", printable(entry.hard_link_to)));
+  if (tree_.inodes[target].is_directory())
+    return refuse(Code::corrupt, entry.path,
+                  fmt::format("hard link to the directory {}", printable(entry.hard_link_to)));
+  put(parent, name, target);
+  return target;
+}
+
+Result<InodeId> TreeBuilder::add(const SourceEntry& entry) {
+  if (entry.path.empty()) {
+    if (!S_ISDIR(entry.mode)) return refuse(Code::corrupt, "", "the root is not a directory");
+    set_attributes(tree_.inodes[kRootInode], entry);
+    return kRootInode;
+  }
+  std::string_view name = last_name(entry.path);
+  if (name.size() > ondisk::kMaxNameLength)
+    return refuse(Code::too_large, entry.path,
+                  fmt::format("name of {} bytes, {} are possible", name.size(), ondisk::kMaxNameLength));
+  if (is_whiteout(name, entry)) return kNoInode;
+  TRY_ASSIGN(InodeId parent, parent_of(parent_path(entry.path)));
+  if (!entry.hard_link_to.empty()) return add_hard_link(parent, name, entry);
+  if (S_ISDIR(entry.mode)) return add_directory(parent, name, entry);
+
+  InodeId old = find(parent, name);
+  if (old != kNoInode && tree_.inodes[old].is_directory() && !tree_.inodes[old].entries->empty())
+    return refuse(Code::corrupt, entry.path, "replaces a directory that is not empty");
+  InodeId id = new_inode(entry.mode);
+  set_attributes(tree_.inodes[id], entry);
+  tree_.inodes[id].size = S_ISREG(entry.mode) ? entry.size : S_ISLNK(entry.mode) ? entry.target.size() : 0;
+  tree_.inodes[id].target = entry.target;
+  put(parent, name, id);
+  return id;
+}
+
+Tree TreeBuilder::finish() {
+  index_ = {};
+  for (auto& inode : tree_.inodes) {
+    if (!inode.entries) continue;
+    std::sort(inode.entries->begin(), inode.entries->end(),
+              [](const DirEntry& a, const DirEntry& b) { return a.name < b.name; });
+    inode.entries->shrink_to_fit();
+  }
+  // What later entries replaced is no longer reachable; ids are given anew in visiting order.
+  std::vector<InodeId> new_id(tree_.inodes.size(), kNoInode);
+  std::vector<InodeId> order = {kRootInode};
+  new_id[kRootInode] = kRootInode;
+  for (size_t i = 0; i < order.size(); i++) {
+    Inode& inode = tree_.inodes[order[i]];
+    if (!inode.entries) continue;
+    for (auto& entry : *inode.entries) {
+      if (new_id[entry.inode] == kNoInode) {
+        new_id[entry.inode] = narrow<InodeId>(order.size());
+        order.push_back(entry.inode);
+      }
+      entry.inode = new_id[entry.inode];
+    }
+  }
+  std::vector<Inode> kept;
+  kept.reserve(order.size());
+  for (InodeId id : order) kept.push_back(std::move(tree_.inodes[id]));
+  tree_.inodes = std::move(kept);
+  update_link_counts(tree_);
+  return std::move(tree_);
+}
+
+}  // namespace mkfs

@@ -1,0 +1,61 @@
+// Entries of a source, in any order, become the tree of an image.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "erofs-format/base/result.h"
+#include "erofs-format/bootstrap/tree.h"
+#include "mkfs/source.h"
+
+namespace mkfs {
+
+// What names marked as removed mean (nydus-rafs-v6.md 1.14).
+enum class WhiteoutSpec { oci, overlayfs, none };
+
+class TreeBuilder {
+ public:
+  TreeBuilder(WhiteoutSpec whiteouts, bool all_root, int64_t latest_mtime);
+
+  // Adds one entry; a path that was there before is replaced, as tar extracts it. Parents that the
+  // source has not named (yet) become directories 0755 of root. Returns the inode, or kNoInode when
+  // the entry is a whiteout that has nothing to hide. Messages name the path.
+  Result<InodeId> add(const SourceEntry& entry);
+
+  Inode& inode(InodeId id) { return tree_.inodes[id]; }
+  // Sorts, drops what was replaced, counts links.
+  Tree finish();
+
+ private:
+  struct Slot {
+    InodeId parent = kNoInode;
+    uint32_t position = 0;  // in the parent's entries
+  };
+
+  Result<InodeId> add_directory(InodeId parent, std::string_view name, const SourceEntry& entry);
+  Result<InodeId> add_hard_link(InodeId parent, std::string_view name, const SourceEntry& entry);
+  Result<InodeId> parent_of(std::string_view path);
+  void set_attributes(Inode& inode, const SourceEntry& entry) const;
+  bool is_whiteout(std::string_view name, const SourceEntry& entry) const;
+
+  InodeId find(InodeId parent, std::string_view name) const;
+  InodeId find_path(std::string_view path) const;
+  void put(InodeId parent, std::string_view name, InodeId child);
+  size_t slot_of(InodeId parent, std::string_view name) const;
+  void grow_index();
+  InodeId new_inode(uint16_t mode);
+
+  Tree tree_;
+  WhiteoutSpec whiteouts_;
+  bool all_root_;
+  int64_t latest_mtime_;
+  // Open addressing over all names: a lookup is one hash, whatever the order of the entries.
+  std::vector<Slot> index_;
+  size_t names_ = 0;
+  // The directory of the entry before: neighbours usually share it.
+  std::string last_parent_path_;
+  InodeId last_parent_ = kRootInode;
+};
+
+}  // namespace mkfs
