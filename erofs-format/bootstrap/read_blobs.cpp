@@ -88,7 +88,7 @@ Result<void> check_sizes(const Image& image, const Tree& tree, const rafs_v6_blo
        BLOB_RULE(raw.ci_compressed_size > raw.ci_uncompressed_size, ci_compressed_size,
                  "ci_compressed_size is larger than ci_uncompressed_size"),
        BLOB_RULE(overflow || (whole_length && information_end > raw.compressed_size), ci_offset,
-                 "chunk information ends after the blob")});
+                 "ci_offset puts the chunk information past the end of the blob")});
 }
 
 Result<void> check_slot(const Image& image, const erofs_deviceslot& slot, const rafs_v6_blob& raw,
