@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "erofs-format/base/log.h"
+#include "erofs-format/bootstrap/encoding.h"
 #include "mkfs/tar_header.h"
 #include "mkfs/tar_input.h"
 #include "mkfs/tar_limits.h"
@@ -37,6 +39,7 @@ class TarSource : public Source {
   Result<void> finish_member();
   void forget_extensions();
   Result<bool> finish_archive();
+  void drop_foreign_xattrs(SourceEntry& entry);
   void set_single_piece(uint64_t size);
   size_t read_hole(MutableBytes into);
   Result<size_t> read_piece(MutableBytes into);
@@ -58,6 +61,7 @@ class TarSource : public Source {
   uint64_t stored_left_ = 0;  // bytes of data not read yet
   uint64_t padding_ = 0;      // bytes after them, up to the next block
   bool ended_ = false;
+  bool warned_of_xattrs_ = false;
 };
 
 uint64_t padding_of(uint64_t size) { return (kTarBlockSize - size % kTarBlockSize) % kTarBlockSize; }
@@ -187,7 +191,22 @@ Result<void> TarSource::start_member(SourceEntry& entry) {
     map_ = std::move(member->map);
   }
   entry = std::move(member->entry);
+  drop_foreign_xattrs(entry);
   return {};
+}
+
+// Attributes of other systems (com.apple.…) are what Linux refuses to set, so tar leaves them out too.
+void TarSource::drop_foreign_xattrs(SourceEntry& entry) {
+  auto is_foreign = [](const auto& xattr) { return split_xattr_name(xattr.first).index == 0; };
+  auto first = std::find_if(entry.xattrs.begin(), entry.xattrs.end(), is_foreign);
+  if (first == entry.xattrs.end()) return;
+  if (!warned_of_xattrs_) {
+    log_line(LogLevel::warn, "tar",
+             fmt::format("{}: entry {}: xattr {} and others of its kind are left out", name_,
+                         printable(entry.path), printable(first->first)));
+  }
+  warned_of_xattrs_ = true;
+  std::erase_if(entry.xattrs, is_foreign);
 }
 
 void TarSource::set_single_piece(uint64_t size) {

@@ -52,3 +52,46 @@ TEST_CASE("tar: an error names archive, entry, byte and reason") {
   CHECK(read_archive(member('0', "a") + member('0', "../x") + end_mark()).error ==
         "t.tar: entry ../x: header at byte 512: path holds \"..\"");
 }
+
+TEST_CASE("tar: xattrs of other systems are left out") {
+  std::string records = record("SCHILY.xattr.com.apple.quarantine", "q") + record("SCHILY.xattr.user.a", "v");
+  Read got = read_archive(pax(records) + member('0', "f") + end_mark());
+  REQUIRE(got.entries.size() == 1);
+  CHECK(got.entries[0].xattrs == Xattrs{{"user.a", "v"}});
+}
+
+// Counts what is read after the end mark, as the writer into a FIFO would.
+TEST_CASE("tar: the input is read to its end") {
+  struct Counting : MemorySource {
+    Counting(std::string bytes, size_t* total) : MemorySource(std::move(bytes)), total_(total) {}
+    Result<size_t> read(MutableBytes into) override {
+      TRY_ASSIGN(size_t got, MemorySource::read(into));
+      *total_ += got;
+      return got;
+    }
+    size_t* total_;
+  };
+  std::string archive = member('0', "f") + end_mark() + std::string(1'000'000, 'x');
+  size_t total = 0;
+  auto source = make_tar_source(std::make_unique<Counting>(archive, &total), "t.tar");
+  SourceEntry entry;
+  CHECK(*(*source)->next(entry));
+  CHECK_FALSE(*(*source)->next(entry));
+  CHECK(total == archive.size());
+  CHECK_FALSE(*(*source)->next(entry));
+}
+
+TEST_CASE("tar: an archive that ends too early is an error wherever it is cut") {
+  std::string long_part = member('L', "././@LongLink", std::string(700, 'n') + '\0', Magic::gnu);
+  std::string archive = pax(record("SCHILY.xattr.user.a", std::string(600, 'v'))) + long_part +
+                        member('0', "f", std::string(1500, 'x'), Magic::gnu);
+  std::string with_next = archive + member('0', "g", "1");
+  size_t whole = 0;
+  for (size_t cut = 0; cut <= archive.size(); cut += 64) {
+    CAPTURE(cut);
+    Read got = read_archive(with_next.substr(0, cut));
+    whole += got.error.empty();
+    CHECK(got.error.empty() == (cut == 0 || cut == archive.size()));
+  }
+  CHECK(whole == 2);
+}
