@@ -1,0 +1,160 @@
+// The parts of fetching that decide and do not transfer.
+#include <doctest/doctest.h>
+
+#include <random>
+#include <string>
+
+#include "fscached/limits.h"
+#include "fscached/storage/rate_limit.h"
+#include "fscached/storage/redirect_memory.h"
+#include "fscached/storage/response_head.h"
+#include "fscached/storage/retry.h"
+
+using namespace fscached;
+
+namespace {
+
+constexpr uint64_t kSecond = 1'000'000'000;
+
+Result<ResponseHead> parse(std::string_view text) { return parse_response_head(as_bytes(text)); }
+Result<ResponseHead> parse_header(const std::string& line) {
+  return parse("HTTP/1.1 200 OK\r\n" + line + "\r\n\r\n");
+}
+
+}  // namespace
+
+TEST_CASE("response head: what is understood") {
+  auto head = parse(
+      "HTTP/1.1 206 Partial Content\r\nContent-LENGTH: 10\r\ncontent-range:bytes 5-14/100\r\n"
+      "Location:  /x?y \t\r\nWWW-Authenticate: Basic realm=\"a\"\r\nwww-authenticate: Bearer realm=\"b\"\r\n"
+      "Retry-After: 7\r\nContent-Type: text/plain; charset=utf-8\r\nX-Odd: \xc3\xa9\ttab\r\nEmpty:\r\n\r\n");
+  REQUIRE_MESSAGE(head, head.error().message);
+  CHECK(head->status == 206);
+  CHECK(head->content_length == 10);
+  CHECK(head->content_range->span->first == 5);
+  CHECK(head->content_range->span->last == 14);
+  CHECK(head->content_range->total == 100);
+  CHECK(head->location == "/x?y");
+  CHECK(head->challenges.size() == 2);
+  CHECK(head->retry_after_s == 7);
+  CHECK(head->content_type == "text/plain");
+  CHECK_FALSE(head->encoded);
+  CHECK(parse("HTTP/1.0 599\r\n\r\n")->status == 599);
+  CHECK(parse("HTTP/1.1 100 \r\n\r\n")->status == 100);
+  CHECK_FALSE(parse_header("Retry-After: Wed, 21 Oct 2015 07:28:00 GMT")->retry_after_s);
+  CHECK(parse_header("Content-Length: 5\r\nContent-Length: 5")->content_length == 5);
+  CHECK(parse_header("Content-Encoding: gzip")->encoded);
+  CHECK(parse_header("Content-Encoding: identity\r\nContent-Encoding: br")->encoded);
+  CHECK_FALSE(parse_header("Content-Encoding: Identity")->encoded);
+}
+
+TEST_CASE("response head: what is refused") {
+  for (const char* text :
+       {"", "\r\n", "HTTP/1.1 200 OK", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nA: b\r\n",
+        "HTTP/1.1 20 OK\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n", "HTTP/1.1 +20 OK\r\n\r\n",
+        "HTTP/1.1 099 OK\r\n\r\n", "HTTP/1.1 600 OK\r\n\r\n", "HTTP/1.1  200 OK\r\n\r\n",
+        "HTTP/2 200 OK\r\n\r\n", "http/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 O\x01K\r\n\r\n",
+        "HTTP/1.1 200 OK\n\n", "HTTP/1.1 200 OK\r\n\r\nbody"}) {
+    INFO(std::string(text));
+    CHECK_FALSE(parse(text));
+  }
+  for (const char* line :
+       {"no colon", ": value", "A : b", " folded: x", "\tfolded: x", "A: b\x7f", "A: b\rc", "A: b\nc",
+        "A(): b", "Content-Length: ", "Content-Length: -1", "Content-Length: +1", "Content-Length: 1 ,2",
+        "Content-Length: 0x10", "Content-Length: 18446744073709551616",
+        "Content-Length: 5\r\nContent-Length: 6", "Content-Range: bytes",
+        "Content-Range: bytes 0-1/2\r\nContent-Range: bytes 0-1/2", "Location: /a\r\nLocation: /b"}) {
+    INFO(std::string(line));
+    CHECK_FALSE(parse_header(line));
+  }
+  CHECK_FALSE(parse_header(std::string("A: b\0c", 6)));
+}
+
+TEST_CASE("response head: limits") {
+  std::string many;
+  for (size_t i = 0; i < kMaxResponseHeaders; i++) many += "A: b\r\n";
+  CHECK(parse("HTTP/1.1 200 OK\r\n" + many + "\r\n"));
+  CHECK_FALSE(parse("HTTP/1.1 200 OK\r\n" + many + "A: b\r\n\r\n"));
+  std::string frame = "HTTP/1.1 200 OK\r\nA: \r\n\r\n";
+  CHECK(parse_header("A: " + std::string(kMaxResponseHeadBytes - frame.size(), 'x')));
+  CHECK_FALSE(parse_header("A: " + std::string(kMaxResponseHeadBytes - frame.size() + 1, 'x')));
+}
+
+TEST_CASE("Content-Range: exact forms only") {
+  CHECK(parse_content_range("bytes 0-0/1")->total == 1);
+  CHECK_FALSE(parse_content_range("bytes 0-9/*")->total);
+  CHECK(parse_content_range("bytes */10")->total == 10);
+  CHECK_FALSE(parse_content_range("bytes */10")->span);
+  CHECK(parse_content_range("Bytes 18446744073709551614-18446744073709551614/18446744073709551615"));
+  for (const char* text :
+       {"", "bytes", "bytes ", "bytes */*", "bytes 1-0/10", "bytes 0-10/10", "bytes 0-9", "bytes -9/10",
+        "bytes 0-/10", "bytes 0-9/", "bytes=0-9/10", "items 0-9/10", "bytes  0-9/10", "bytes 0-9/10 ",
+        "bytes 0 -9/10", "bytes 0-9/-1", "bytes 0-18446744073709551616/*", "bytes 0-1/10/10"}) {
+    INFO(std::string(text));
+    CHECK_FALSE(parse_content_range(text));
+  }
+}
+
+TEST_CASE("back-off: doubles, within its bounds, never below what the server asked") {
+  std::minstd_rand random(3);
+  for (unsigned next = 2; next <= 40; next++) {
+    uint64_t full = std::min<uint64_t>(100ull << std::min(next - 2, 16u), kBackoffMaxMs);
+    for (int i = 0; i < 50; i++) {
+      uint64_t pause = *backoff_ms(next, 100, random(), std::nullopt);
+      CHECK(pause >= full / 2);
+      CHECK(pause <= full);
+    }
+  }
+  CHECK(*backoff_ms(2, 100, 0, 3) == 3000);
+  CHECK(*backoff_ms(2, 100, 0, 0) == 50);
+  CHECK(backoff_ms(2, 100, 0, kMaxRetryAfterMs / 1000));
+  CHECK_FALSE(backoff_ms(2, 100, 0, kMaxRetryAfterMs / 1000 + 1));
+  CHECK_FALSE(backoff_ms(2, 100, 0, UINT64_MAX));
+}
+
+TEST_CASE("redirect memory: runs out, and is bounded") {
+  RedirectMemory memory;
+  RedirectMemory::Target target{*registry::parse_url("http://store/x"), registry::Reach::network};
+  memory.remember("a", target, 1000);
+  CHECK(memory.find("a", 1000)->url.text == "http://store/x");
+  CHECK(memory.find("a", 1000 + kRedirectMemoryMs - 1));
+  CHECK_FALSE(memory.find("a", 1000 + kRedirectMemoryMs));
+  CHECK(memory.size() == 0);
+  memory.remember("a", target, 1000);
+  memory.forget("a");
+  CHECK_FALSE(memory.find("a", 1000));
+  for (size_t i = 0; i < 3 * kMaxRedirectMemory; i++) {
+    memory.remember(std::to_string(i), target, 0);
+    CHECK(memory.size() <= kMaxRedirectMemory);
+    CHECK(memory.find(std::to_string(i), 0));
+  }
+}
+
+TEST_CASE("rate limit: a full bucket goes at once, then the long run counts") {
+  RateLimit limit(1000, 500, kSecond);
+  CHECK(limit.take(500, kSecond) == 0);
+  CHECK(limit.take(100, kSecond) == 0);    // the bucket is just empty: one more, as a debt
+  CHECK(limit.take(100, kSecond) == 100);  // 100 bytes of debt at 1000 bytes a second
+  CHECK(limit.delay_ms(kSecond) == 200);
+  CHECK(limit.delay_ms(kSecond + kSecond / 5) == 0);
+  CHECK(limit.take(1, 100 * kSecond) == 0);
+  CHECK(limit.take(499, 100 * kSecond) == 0);  // it never holds more than the burst
+  CHECK(limit.take(1, 100 * kSecond) == 0);
+  CHECK(limit.take(1, 100 * kSecond) == 1);
+}
+
+TEST_CASE("rate limit: over time, what goes is the rate") {
+  std::mt19937_64 random(5);
+  constexpr uint64_t kRate = 1 << 20, kBurst = 1 << 16;
+  RateLimit limit(kRate, kBurst, 0);
+  uint64_t now = 0, total = 0;
+  while (now < 60 * kSecond) {
+    uint64_t bytes = random() % (256 << 10);
+    now += limit.take(bytes, now) * 1'000'000;
+    total += bytes;
+  }
+  CHECK(total <= kRate * 61 + kBurst + (256 << 10));
+  CHECK(total >= kRate * 59);
+  RateLimit none(0, 0, 0);
+  for (int i = 0; i < 10; i++) CHECK(none.take(UINT64_MAX / 2, 0) == 0);
+}
