@@ -181,12 +181,12 @@ Result<InodeId> TreeBuilder::add(const SourceEntry& entry) {
                   fmt::format("name of {} bytes, {} are possible", name.size(), ondisk::kMaxNameLength));
   if (is_whiteout(name, entry)) return kNoInode;
   TRY_ASSIGN(InodeId parent, parent_of(parent_path(entry.path)));
-  if (!entry.hard_link_to.empty()) return add_hard_link(parent, name, entry);
-  if (S_ISDIR(entry.mode)) return add_directory(parent, name, entry);
-
+  if (entry.hard_link_to.empty() && S_ISDIR(entry.mode)) return add_directory(parent, name, entry);
   InodeId old = find(parent, name);
   if (old != kNoInode && tree_.inodes[old].is_directory() && !tree_.inodes[old].entries->empty())
     return refuse(Code::corrupt, entry.path, "replaces a directory that is not empty");
+  if (!entry.hard_link_to.empty()) return add_hard_link(parent, name, entry);
+
   InodeId id = new_inode(entry.mode);
   set_attributes(tree_.inodes[id], entry);
   tree_.inodes[id].size = S_ISREG(entry.mode) ? entry.size : S_ISLNK(entry.mode) ? entry.target.size() : 0;
