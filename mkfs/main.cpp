@@ -10,7 +10,8 @@ namespace {
 
 using namespace mkfs;
 
-const Command* const kCommands[] = {&kMergeCommand, &kDumpCommand, &kCheckCommand, &kUnpackCommand};
+const Command* const kCommands[] = {&kMergeCommand,  &kDumpCommand,    &kCheckCommand,
+                                    &kUnpackCommand, &kInspectCommand, &kStatCommand};
 
 const Command* find_command(std::string_view name) {
   for (const Command* command : kCommands)
