@@ -107,7 +107,8 @@ Result<void> Build::finish_blob() {
   result_.has_blob = has_chunks || options_.blob.inline_meta;
   if (result_.has_blob) TRY(writer_.finish(own));
   result_.blob_digest = writer_.digest();
-  own.id = options_.blob_id.empty() ? to_hex(result_.blob_digest) : options_.blob_id;
+  result_.blob_id = options_.blob_id.empty() ? to_hex(result_.blob_digest) : options_.blob_id;
+  own.id = result_.blob_id;
   return {};
 }
 

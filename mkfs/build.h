@@ -35,9 +35,10 @@ struct BuildCounters {
 };
 
 struct BuildResult {
-  Tree tree;         // blobs bear their final ids
-  Buffer bootstrap;  // as inlined in the blob, or as the file to be
-  Digest blob_digest;
+  Tree tree;           // blobs bear their final ids
+  Buffer bootstrap;    // as inlined in the blob, or as the file to be
+  Digest blob_digest;  // SHA-256 of the blob as written
+  std::string blob_id;
   bool has_blob = false;  // something was written: chunks, or an inlined bootstrap
   BuildCounters counters;
 };

@@ -1,17 +1,24 @@
 // mkfs.nydus-erofs: picks the command, runs it, says what went wrong.
+#include <fmt/format.h>
+#include <signal.h>
+
 #include <cstdio>
 #include <string>
 #include <vector>
 
+#include "erofs-format/base/log.h"
 #include "erofs-format/base/os.h"
 #include "mkfs/commands.h"
+#include "mkfs/output_json.h"
 
 namespace {
 
 using namespace mkfs;
 
-const Command* const kCommands[] = {&kMergeCommand,  &kDumpCommand,    &kCheckCommand,
-                                    &kUnpackCommand, &kInspectCommand, &kStatCommand};
+constexpr std::string_view kProgram = "mkfs.nydus-erofs";
+
+const Command* const kCommands[] = {&kCreateCommand, &kMergeCommand,  &kCheckCommand, &kInspectCommand,
+                                    &kStatCommand,   &kUnpackCommand, &kDumpCommand};
 
 const Command* find_command(std::string_view name) {
   for (const Command* command : kCommands)
@@ -20,20 +27,70 @@ const Command* find_command(std::string_view name) {
 }
 
 int report(const Error& error) {
-  std::fprintf(stderr, "mkfs.nydus-erofs: %s\n", error.message.c_str());
+  std::fputs(fmt::format("{}: {}\n", kProgram, error.message).c_str(), stderr);
+  if (error.exit_code == 2 && error.code == Code::invalid_argument)
+    std::fputs(fmt::format("Try '{} --help'.\n", kProgram).c_str(), stderr);
   return error.exit_code;
+}
+
+void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+std::string overview() {
+  std::string text = help_text(kProgram, kDefaultCommand) + "\nOther forms (each with its own --help):\n";
+  for (const Command* command : kCommands)
+    text +=
+        fmt::format("  {} {} {}\n      {}\n", kProgram, command->name, command->synopsis, command->summary);
+  return text;
+}
+
+std::string version_text() { return fmt::format("Version: {}\n", kProgramVersion); }
+
+bool asks_for(const std::vector<std::string>& words, std::string_view name, std::string_view short_name) {
+  for (const auto& word : words) {
+    if (word == "--") return false;
+    if (word == name || word == short_name) return true;
+  }
+  return false;
+}
+
+Result<void> set_level(const Arguments& arguments) {
+  static constexpr std::pair<std::string_view, LogLevel> kLevels[] = {
+      {"error", LogLevel::error}, {"warn", LogLevel::warn},   {"info", LogLevel::info},
+      {"debug", LogLevel::debug}, {"trace", LogLevel::debug},
+  };
+  auto given = arguments.value("log-level");
+  if (!given) return {};
+  for (const auto& [name, level] : kLevels)
+    if (name == *given) {
+      set_log_level(level);
+      return {};
+    }
+  return usage_error("--log-level: '" + *given + "' is not known");
+}
+
+Result<void> run_command(const Command& command, const std::vector<std::string>& words) {
+  TRY_ASSIGN(Arguments arguments, parse_arguments(command.options, words));
+  TRY(set_level(arguments));
+  return command.run(arguments);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  // A reader that goes away is an error of the write, with a name, not a silent end.
+  ::signal(SIGPIPE, SIG_IGN);
   os::remove_temporaries_on_signals();
   std::vector<std::string> words(argv + 1, argv + argc);
   const Command* command = words.empty() ? nullptr : find_command(words[0]);
-  if (!command) return report(usage_error("no such command"));
-  words.erase(words.begin());
-  auto arguments = parse_arguments(command->options, words);
-  if (!arguments) return report(arguments.error());
-  auto result = command->run(*arguments);
+  if (command) words.erase(words.begin());
+  if (asks_for(words, "--help", "-h")) {
+    print(command ? help_text(kProgram, *command) : overview());
+    return 0;
+  }
+  if (!command && asks_for(words, "--version", "-V")) {
+    print(version_text());
+    return 0;
+  }
+  auto result = run_command(command ? *command : kDefaultCommand, words);
   return result ? 0 : report(result.error());
 }

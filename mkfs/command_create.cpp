@@ -1,0 +1,135 @@
+// `create`, the grammar of nydus-image (nydus-rafs-v6.md 4).
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+
+#include "mkfs/build_output.h"
+#include "mkfs/commands.h"
+#include "mkfs/create_options.h"
+#include "mkfs/output_json.h"
+#include "mkfs/prefetch.h"
+
+namespace mkfs {
+
+namespace {
+
+constexpr std::array kCreateOptions = {
+    Option{"type", 't', "TYPE", "dir-rafs (default), tar-rafs or targz-rafs: what SOURCE is", "source-type"},
+    Option{"bootstrap", 'B', "FILE", "write the bootstrap here"},
+    Option{"blob-dir", 'D', "DIR", "write the blob here, named by its id"},
+    Option{"blob", 'b', "FILE", "write the blob to this file or FIFO"},
+    Option{"blob-inline-meta", 0, "", "put the bootstrap into the blob", "inline-bootstrap"},
+    Option{"blob-id", 0, "ID", "id of the blob (its SHA-256)"},
+    Option{"features", 0, "blob-toc", "add digests and a table of contents to the blob"},
+    Option{"whiteout-spec", 0, "oci|overlayfs|none", "what marks removed files (oci)"},
+    Option{"prefetch-policy", 0, "fs|blob|none", "fs, blob: read paths from stdin (none)"},
+    Option{"output-json", 'J', "FILE", "write what was made as JSON"},
+    Option{"repeatable", 0, "", "store no owners"},
+    Option{"fs-version", 'v', "6", "version of the file system; only 6"},
+    Option{"encrypt", 'E', "", "not supported yet"},
+    Option{"parent-bootstrap", 0, "FILE", "not supported yet"},
+    Option{"external-blob", 0, "FILE", "not supported"},
+    Option{"attributes", 0, "FILE", "not supported yet"},
+    Option{"blob-cache-dir", 0, "DIR", "not supported yet"},
+    Option{"aligned-chunk", 0, "", "accepted: chunks are always aligned"},
+    Option{"disable-check", 0, "", "accepted, has no effect"},
+    Option{"config", 'C', "FILE", "accepted, has no effect"},
+    Option{"log-level", 'l', "LEVEL", "error, warn, info or debug"},
+    Option{"log-file", 'L', "FILE", "accepted, has no effect"},
+};
+
+constexpr auto kOptions = [] {
+  std::array<Option, kCreateOptions.size() + kBuildOptions.size()> options;
+  auto end = std::copy(kCreateOptions.begin(), kCreateOptions.end(), options.begin());
+  std::copy(kBuildOptions.begin(), kBuildOptions.end(), end);
+  return options;
+}();
+
+constexpr std::string_view kNotYet[] = {"encrypt", "parent-bootstrap", "external-blob", "attributes",
+                                        "blob-cache-dir"};
+
+Result<SourceKind> source_kind(const Arguments& arguments) {
+  std::string type = arguments.value_or("type", "dir-rafs");
+  if (type == "dir-rafs" || type == "directory") return SourceKind::directory;
+  if (type == "tar-rafs" || type == "targz-rafs" || type == "estargz-rafs") return SourceKind::tar;
+  for (std::string_view known : {"targz-ref", "estargz-ref", "estargztoc-ref", "stargz_index", "tar-tarfs"})
+    if (type == known) return make_error(Code::unsupported, "--type: not supported yet: " + type);
+  return usage_error("--type: '" + type + "' is not known");
+}
+
+Result<WhiteoutSpec> whiteout_spec(const Arguments& arguments) {
+  std::string spec = arguments.value_or("whiteout-spec", "oci");
+  if (spec == "oci") return WhiteoutSpec::oci;
+  if (spec == "overlayfs") return WhiteoutSpec::overlayfs;
+  if (spec == "none") return WhiteoutSpec::none;
+  return usage_error("--whiteout-spec: '" + spec + "' is not oci, overlayfs or none");
+}
+
+Result<void> check_conflicts(const Arguments& arguments) {
+  for (std::string_view option : kNotYet)
+    if (arguments.has(option))
+      return make_error(Code::unsupported, fmt::format("not supported yet: --{}", option));
+  if (arguments.positional().size() != 1) return usage_error("one SOURCE is needed");
+  if (arguments.value_or("fs-version", "6") != "6")
+    return make_error(Code::unsupported, "not supported: --fs-version " + *arguments.value("fs-version"));
+  bool inline_meta = arguments.has("blob-inline-meta");
+  if (inline_meta && arguments.has("bootstrap"))
+    return usage_error("--blob-inline-meta excludes --bootstrap");
+  if (inline_meta && arguments.has("blob-id")) return usage_error("--blob-inline-meta excludes --blob-id");
+  if (arguments.value_or("blob-id", "").size() > 64)
+    return usage_error("--blob-id: longer than 64 characters");
+  if (!arguments.has("blob") && !arguments.has("blob-dir"))
+    return usage_error("--blob or --blob-dir is needed");
+  if (!inline_meta && !arguments.has("bootstrap") && !arguments.has("blob-dir"))
+    return usage_error("--bootstrap or --blob-dir is needed");
+  auto features = arguments.value("features");
+  if (features && *features != "blob-toc") return usage_error("--features: '" + *features + "' is not known");
+  return {};
+}
+
+Result<BuildOptions> create_build_options(const Arguments& arguments,
+                                          std::unique_ptr<Dictionary>& dictionary) {
+  TRY_ASSIGN(BuildOptions options, build_options(arguments, dictionary));
+  TRY_ASSIGN(options.whiteouts, whiteout_spec(arguments));
+  options.blob.toc = arguments.has("features");
+  options.blob.inline_meta = arguments.has("blob-inline-meta");
+  options.blob_id = arguments.value_or("blob-id", "");
+  options.explicit_uid_gid = !arguments.has("repeatable");
+  std::string policy = arguments.value_or("prefetch-policy", "none");
+  if (policy != "none" && policy != "fs" && policy != "blob")
+    return usage_error("--prefetch-policy: '" + policy + "' is not fs, blob or none");
+  if (policy != "none") {
+    TRY_ASSIGN(options.prefetch, read_prefetch_patterns(STDIN_FILENO, "standard input"));
+    if (policy == "blob") options.prefetch.clear();
+  }
+  return options;
+}
+
+Result<void> run(const Arguments& arguments) {
+  auto started = std::chrono::steady_clock::now();
+  TRY(check_conflicts(arguments));
+  TRY_ASSIGN(SourceKind kind, source_kind(arguments));
+  std::unique_ptr<Dictionary> dictionary;
+  TRY_ASSIGN(BuildOptions options, create_build_options(arguments, dictionary));
+  TRY_ASSIGN(size_t jobs, job_count(arguments));
+  const std::string& path = arguments.positional()[0];
+  // The source first, then the blob: the order in which callers open the other ends of FIFOs.
+  TRY_ASSIGN(auto source, open_source(path, kind, arguments));
+  TRY_ASSIGN(BuildOutput output, BuildOutput::open({arguments.value("blob"), arguments.value("blob-dir"),
+                                                    arguments.value("bootstrap"), options.blob.inline_meta}));
+  WorkerPool pool(jobs);
+  auto result = build_image(*source, options, pool, output.blob_fd(), output.blob_name());
+  if (!result) return std::move(result).error().within(path);
+  TRY_ASSIGN(std::string bootstrap, output.publish(*result));
+  if (auto json = arguments.value("output-json")) TRY(write_output_json(*json, result->tree, bootstrap));
+  std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;
+  return write_report(arguments, *result, seconds.count());
+}
+
+}  // namespace
+
+const Command kCreateCommand = {"create", "[OPTIONS] SOURCE",
+                                "A directory or tar becomes a data blob and a bootstrap.", kOptions, run};
+
+}  // namespace mkfs
