@@ -9,11 +9,12 @@
 namespace fscached {
 
 BlobRead::BlobRead(HttpOrigin& origin, ReadTarget target, Done done)
-    : origin_(origin), target_(std::move(target)), done_(std::move(done)) {}
+    : origin_(origin), loop_(origin.loop), target_(std::move(target)), done_(std::move(done)) {}
 
+// The storage may be gone by now: its user may end it from within `done`.
 BlobRead::~BlobRead() {
-  origin_.loop.cancel(timer_);
-  origin_.loop.cancel(deadline_);
+  loop_.cancel(timer_);
+  loop_.cancel(deadline_);
 }
 
 std::string BlobRead::name() const {
@@ -22,11 +23,11 @@ std::string BlobRead::name() const {
 }
 
 void BlobRead::start() {
-  deadline_ = origin_.loop.after_ms(origin_.options.read_timeout_ms, [this](int32_t) {
+  deadline_ = loop_.after_ms(origin_.options.read_timeout_ms, [this](int32_t) {
     finish(make_error(Code::timeout, fmt::format("{}: not done after {} ms ({} attempts, {} bytes)", name(),
                                                  origin_.options.read_timeout_ms, attempts_, got_)));
   });
-  timer_ = origin_.loop.after_ms(0, [this](int32_t) {
+  timer_ = loop_.after_ms(0, [this](int32_t) {
     if (target_.into.empty() && target_.text_limit == 0) return finish({});
     attempt();
   });
@@ -34,9 +35,9 @@ void BlobRead::start() {
 
 void BlobRead::cancel() {
   exchange_.reset();
-  origin_.loop.cancel(timer_);
-  origin_.loop.cancel(deadline_);
-  timer_ = origin_.loop.after_ms(
+  loop_.cancel(timer_);
+  loop_.cancel(deadline_);
+  timer_ = loop_.after_ms(
       0, [this](int32_t) { finish(make_error(Code::cancelled, name() + ": read cancelled")); });
 }
 
@@ -141,7 +142,7 @@ void BlobRead::failed(FetchFailure failure) {
     return finish(std::move(failure.error).within(name()));
   }
   exchange_.reset();
-  timer_ = origin_.loop.after_ms(*pause, [this](int32_t) { attempt(); });
+  timer_ = loop_.after_ms(*pause, [this](int32_t) { attempt(); });
 }
 
 // The caller's `done` may destroy the storage, and this object with it.
@@ -153,8 +154,8 @@ void BlobRead::finish(Result<void> result) {
   }
   if (!result) origin_.counters.failures++;
   exchange_.reset();
-  origin_.loop.cancel(timer_);
-  origin_.loop.cancel(deadline_);
+  loop_.cancel(timer_);
+  loop_.cancel(deadline_);
   Done done = std::move(done_);
   done_ = nullptr;
   done(std::move(result));

@@ -69,6 +69,7 @@ class BlobRead : public std::enable_shared_from_this<BlobRead> {
   std::string name() const;
 
   HttpOrigin& origin_;
+  Loop& loop_;
   const ReadTarget target_;
   Done done_;
 
