@@ -14,6 +14,10 @@ constexpr size_t kBundlesPerJob = 3;
 constexpr size_t kMaxJobs = 256;
 // Directories inside each other.
 constexpr size_t kMaxDepth = 8192;
+// Open files: one for each directory on the way down, and some for everything else.
+constexpr size_t kDescriptors = kMaxDepth + 512;
+// Bytes of directory entries taken from the kernel at a time.
+constexpr size_t kDirectoryBuffer = size_t{1} << 16;
 // Bytes of the xattr name list of one file.
 constexpr size_t kMaxXattrList = size_t{1} << 16;
 

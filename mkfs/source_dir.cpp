@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <fnmatch.h>
+#include <sys/resource.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -19,11 +20,38 @@ namespace mkfs {
 
 namespace {
 
+struct Name {
+  std::string text;
+  uint8_t type = DT_UNKNOWN;  // a hint that saves a call; what counts is said by the open file
+};
+
 struct Directory {
   os::UniqueFd fd;
   std::string path;
-  std::vector<std::string> names;  // sorted, still to visit from `next`
+  std::vector<Name> names;  // sorted, still to visit from `next`
   size_t next = 0;
+};
+
+// How to ask for the xattrs of a descriptor: one that only names a file (O_PATH) has no xattr calls of its
+// own, but /proc has a path for it.
+class XattrAccess {
+ public:
+  XattrAccess(int fd, uint32_t mode) : fd_(fd) {
+    if (!S_ISREG(mode) && !S_ISDIR(mode)) path_ = fmt::format("/proc/self/fd/{}", fd);
+  }
+  ssize_t list(MutableBytes into) const {
+    auto* names = reinterpret_cast<char*>(into.data());
+    return path_.empty() ? ::flistxattr(fd_, names, into.size())
+                         : ::listxattr(path_.c_str(), names, into.size());
+  }
+  ssize_t get(const char* name, MutableBytes into) const {
+    return path_.empty() ? ::fgetxattr(fd_, name, into.data(), into.size())
+                         : ::getxattr(path_.c_str(), name, into.data(), into.size());
+  }
+
+ private:
+  int fd_;
+  std::string path_;
 };
 
 class DirectorySource final : public Source {
@@ -35,10 +63,16 @@ class DirectorySource final : public Source {
   Result<size_t> read(MutableBytes into) override;
 
  private:
-  Result<void> visit(Directory& parent, const std::string& name, SourceEntry& entry);
+  Result<void> visit(const Directory& parent, const Name& name, SourceEntry& entry);
+  Result<os::UniqueFd> open_entry(const Directory& parent, const Name& name, const SourceEntry& entry,
+                                  struct stat& st);
   Result<void> enter(os::UniqueFd fd, const std::string& path);
+  Result<std::vector<Name>> read_names(int fd, const std::string& path);
+  bool is_further_name(const struct stat& st, SourceEntry& entry);
   Result<void> read_attributes(int fd, const struct stat& st, SourceEntry& entry);
-  Result<void> read_xattrs(const std::string& proc_path, SourceEntry& entry);
+  Result<void> read_target(int fd, SourceEntry& entry);
+  Result<void> read_xattrs(int fd, SourceEntry& entry);
+  Result<void> read_xattr(const XattrAccess& access, const char* name, SourceEntry& entry);
   Result<void> check_unchanged();
   bool excluded(const std::string& path, const std::string& name) const;
   std::string shown(const std::string& path) const { return top_ + "/" + printable(path); }
@@ -49,6 +83,7 @@ class DirectorySource final : public Source {
   bool root_given_ = false;
   // (device, inode) of files with several names -> the path that came first
   std::map<std::pair<dev_t, ino_t>, std::string> links_;
+  Buffer directory_buffer_ = Buffer(kDirectoryBuffer);
   Buffer xattr_names_ = Buffer(kMaxXattrList);
   Buffer xattr_value_ = Buffer(ondisk::kMaxXattrValue + 1);
 
@@ -70,27 +105,28 @@ Result<void> DirectorySource::open() {
   return enter(std::move(fd), "");
 }
 
+Result<std::vector<Name>> DirectorySource::read_names(int fd, const std::string& path) {
+  std::vector<Name> names;
+  for (;;) {
+    ssize_t size = ::getdents64(fd, directory_buffer_.data(), directory_buffer_.size());
+    if (size < 0) return errno_error(shown(path));
+    if (size == 0) break;
+    for (ssize_t at = 0; at < size;) {
+      const auto* entry = reinterpret_cast<const dirent64*>(directory_buffer_.data() + at);
+      std::string_view name = entry->d_name;
+      if (name != "." && name != "..") names.push_back({std::string(name), entry->d_type});
+      at += entry->d_reclen;
+    }
+  }
+  std::sort(names.begin(), names.end(), [](const Name& a, const Name& b) { return a.text < b.text; });
+  return names;
+}
+
 Result<void> DirectorySource::enter(os::UniqueFd fd, const std::string& path) {
   if (open_.size() >= kMaxDepth)
     return make_error(Code::too_large, fmt::format("{}: deeper than {} directories", shown(path), kMaxDepth));
-  Directory directory;
-  directory.path = path;
-  int copy = ::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0);
-  DIR* stream = copy < 0 ? nullptr : ::fdopendir(copy);
-  if (!stream) return errno_error(shown(path));
-  for (;;) {
-    errno = 0;
-    const dirent* entry = ::readdir(stream);
-    if (!entry) break;
-    std::string_view name = entry->d_name;
-    if (name != "." && name != "..") directory.names.emplace_back(name);
-  }
-  int error = errno;
-  ::closedir(stream);
-  if (error != 0) return errno_error(shown(path), error);
-  std::sort(directory.names.begin(), directory.names.end());
-  directory.fd = std::move(fd);
-  open_.push_back(std::move(directory));
+  TRY_ASSIGN(auto names, read_names(fd.get(), path));
+  open_.push_back({std::move(fd), path, std::move(names)});
   return {};
 }
 
@@ -120,47 +156,63 @@ Result<bool> DirectorySource::next(SourceEntry& entry) {
       open_.pop_back();
       continue;
     }
-    const std::string name = directory.names[directory.next++];
-    entry.path = directory.path.empty() ? name : directory.path + "/" + name;
-    if (excluded(entry.path, name)) continue;
+    const Name name = std::move(directory.names[directory.next++]);
+    entry.path = directory.path.empty() ? name.text : directory.path + "/" + name.text;
+    if (excluded(entry.path, name.text)) continue;
     TRY(visit(directory, name, entry));
     return true;
   }
   return false;
 }
 
-Result<void> DirectorySource::visit(Directory& parent, const std::string& name, SourceEntry& entry) {
-  struct stat st;
-  const std::string path = shown(entry.path);
-  if (::fstatat(parent.fd.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) < 0) return errno_error(path);
-  if (!S_ISDIR(st.st_mode) && S_ISREG(st.st_mode) && st.st_nlink > 1) {
-    auto [first, added] = links_.try_emplace({st.st_dev, st.st_ino}, entry.path);
-    if (!added) entry.hard_link_to = first->second;
+// Nothing is opened whose opening could do something (devices, FIFOs): those are only named.
+Result<os::UniqueFd> DirectorySource::open_entry(const Directory& parent, const Name& name,
+                                                 const SourceEntry& entry, struct stat& st) {
+  uint32_t type = DTTOIF(name.type);
+  if (name.type == DT_UNKNOWN) {
+    if (::fstatat(parent.fd.get(), name.text.c_str(), &st, AT_SYMLINK_NOFOLLOW) < 0)
+      return errno_error(shown(entry.path));
+    type = st.st_mode & S_IFMT;
   }
-  if (!entry.hard_link_to.empty()) {
+  int flags = S_ISREG(type)   ? O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY
+              : S_ISDIR(type) ? O_RDONLY | O_NOFOLLOW | O_DIRECTORY
+                              : O_PATH | O_NOFOLLOW;
+  int fd = ::openat(parent.fd.get(), name.text.c_str(), flags | O_CLOEXEC);
+  if (fd < 0) return errno_error(shown(entry.path));
+  os::UniqueFd opened(fd);
+  if (::fstat(fd, &st) < 0) return errno_error(shown(entry.path));
+  if ((st.st_mode & S_IFMT) != type)
+    return make_error(Code::changed, shown(entry.path) + ": changed while it was read");
+  return opened;
+}
+
+// Whether a file was given before under another name.
+bool DirectorySource::is_further_name(const struct stat& st, SourceEntry& entry) {
+  if (!S_ISREG(st.st_mode) || st.st_nlink < 2) return false;
+  auto [first, added] = links_.try_emplace({st.st_dev, st.st_ino}, entry.path);
+  if (!added) entry.hard_link_to = first->second;
+  return !added;
+}
+
+Result<void> DirectorySource::visit(const Directory& parent, const Name& name, SourceEntry& entry) {
+  struct stat st;
+  TRY_ASSIGN(os::UniqueFd fd, open_entry(parent, name, entry, st));
+  if (is_further_name(st, entry)) {
     entry.mode = static_cast<uint16_t>(st.st_mode);
     return {};
   }
-  int flags = S_ISREG(st.st_mode)   ? O_RDONLY | O_NOFOLLOW | O_NONBLOCK
-              : S_ISDIR(st.st_mode) ? O_RDONLY | O_NOFOLLOW | O_DIRECTORY
-                                    : O_PATH | O_NOFOLLOW;
-  auto fd = os::open_at(parent.fd.get(), name, flags);
-  if (!fd) return errno_error(path, fd.error().sys_errno);
-  TRY_ASSIGN(struct stat opened, os::stat_of(fd->get(), path));
-  if (!same_file(st, opened)) return make_error(Code::changed, path + ": changed while it was read");
-  TRY(read_attributes(fd->get(), opened, entry));
-  if (S_ISDIR(st.st_mode)) return enter(std::move(*fd), entry.path);
+  TRY(read_attributes(fd.get(), st, entry));
+  if (S_ISDIR(st.st_mode)) return enter(std::move(fd), entry.path);
   if (S_ISREG(st.st_mode)) {
-    file_ = std::move(*fd);
-    file_path_ = path;
-    file_stat_ = opened;
+    file_ = std::move(fd);
+    file_path_ = shown(entry.path);
+    file_stat_ = st;
     file_read_ = 0;
   }
   return {};
 }
 
 Result<void> DirectorySource::read_attributes(int fd, const struct stat& st, SourceEntry& entry) {
-  const std::string path = shown(entry.path);
   entry.mode = static_cast<uint16_t>(st.st_mode);
   entry.uid = st.st_uid;
   entry.gid = st.st_gid;
@@ -169,35 +221,41 @@ Result<void> DirectorySource::read_attributes(int fd, const struct stat& st, Sou
   if (S_ISREG(st.st_mode)) entry.size = static_cast<uint64_t>(st.st_size);
   if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) {
     if (!encode_device(major(st.st_rdev), minor(st.st_rdev), &entry.rdev))
-      return make_error(Code::too_large, fmt::format("{}: device {}:{} cannot be stored", path,
+      return make_error(Code::too_large, fmt::format("{}: device {}:{} cannot be stored", shown(entry.path),
                                                      major(st.st_rdev), minor(st.st_rdev)));
   }
-  if (S_ISLNK(st.st_mode)) {
-    char target[PATH_MAX];
-    ssize_t n = ::readlinkat(fd, "", target, sizeof target);
-    if (n < 0) return errno_error(path);
-    entry.target.assign(target, static_cast<size_t>(n));
-  }
-  return read_xattrs(fmt::format("/proc/self/fd/{}", fd), entry);
+  if (S_ISLNK(st.st_mode)) TRY(read_target(fd, entry));
+  return read_xattrs(fd, entry);
 }
 
-// Through /proc/self/fd, as descriptors that only name a file (O_PATH) have no xattr calls of their own.
-Result<void> DirectorySource::read_xattrs(const std::string& proc_path, SourceEntry& entry) {
-  auto* names = reinterpret_cast<char*>(xattr_names_.data());
-  ssize_t length = ::listxattr(proc_path.c_str(), names, xattr_names_.size());
+Result<void> DirectorySource::read_target(int fd, SourceEntry& entry) {
+  char target[PATH_MAX];
+  ssize_t size = ::readlinkat(fd, "", target, sizeof target);
+  if (size < 0) return errno_error(shown(entry.path));
+  entry.target.assign(target, static_cast<size_t>(size));
+  return {};
+}
+
+Result<void> DirectorySource::read_xattrs(int fd, SourceEntry& entry) {
+  XattrAccess access(fd, entry.mode);
+  ssize_t length = access.list(xattr_names_);
   if (length < 0) {
     if (errno == EOPNOTSUPP) return {};
     return errno_error(shown(entry.path) + ": xattrs");
   }
-  for (const char* name = names; name < names + length; name += std::strlen(name) + 1) {
-    ssize_t size = ::getxattr(proc_path.c_str(), name, xattr_value_.data(), xattr_value_.size());
-    if (size < 0) return errno_error(shown(entry.path) + ": xattr " + printable(name));
-    // Access rules of the running system's file system, not attributes a file carries elsewhere.
-    if (std::string_view(name).starts_with("system.") &&
-        !std::string_view(name).starts_with("system.posix_acl_"))
-      continue;
-    entry.xattrs.emplace(name, as_text(ByteView(xattr_value_).first(static_cast<size_t>(size))));
-  }
+  const auto* names = reinterpret_cast<const char*>(xattr_names_.data());
+  for (const char* name = names; name < names + length; name += std::strlen(name) + 1)
+    TRY(read_xattr(access, name, entry));
+  return {};
+}
+
+Result<void> DirectorySource::read_xattr(const XattrAccess& access, const char* name, SourceEntry& entry) {
+  // Access rules of the running system's file system, not attributes a file carries elsewhere.
+  std::string_view text(name);
+  if (text.starts_with("system.") && !text.starts_with("system.posix_acl_")) return {};
+  ssize_t size = access.get(name, xattr_value_);
+  if (size < 0) return errno_error(shown(entry.path) + ": xattr " + printable(text));
+  entry.xattrs.emplace(name, as_text(ByteView(xattr_value_).first(static_cast<size_t>(size))));
   return {};
 }
 
@@ -218,7 +276,16 @@ Result<void> DirectorySource::check_unchanged() {
 
 }  // namespace
 
+// The way down from the root is held open, a descriptor for each directory.
+static void allow_many_descriptors() {
+  rlimit limit;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= kDescriptors) return;
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, kDescriptors);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 Result<std::unique_ptr<Source>> make_directory_source(const std::string& path, DirectoryOptions options) {
+  allow_many_descriptors();
   auto source = std::make_unique<DirectorySource>(path, std::move(options));
   TRY(source->open());
   return std::unique_ptr<Source>(std::move(source));

@@ -6,13 +6,24 @@ namespace erofs_format {
 
 using namespace ondisk;
 
+// Bytes written with one system call; larger pieces go by themselves.
+constexpr size_t kWriteBuffer = size_t{256} << 10;
+
 BlobWriter::BlobWriter(int fd, std::string name, BlobWriterOptions options)
     : fd_(fd), name_(std::move(name)), options_(options) {}
 
 Result<void> BlobWriter::write(ByteView bytes) {
-  TRY(os::write_all(fd_, bytes, name_));
   hash_.update(bytes);
   size_ += bytes.size();
+  if (unwritten_.size() + bytes.size() > kWriteBuffer) TRY(flush());
+  if (bytes.size() > kWriteBuffer) return os::write_all(fd_, bytes, name_);
+  unwritten_.insert(unwritten_.end(), bytes.begin(), bytes.end());
+  return {};
+}
+
+Result<void> BlobWriter::flush() {
+  TRY(os::write_all(fd_, unwritten_, name_));
+  unwritten_.clear();
   return {};
 }
 
@@ -99,7 +110,7 @@ Result<void> BlobWriter::finish(Blob& blob) {
   }
   // Blobs with an inlined bootstrap keep the size they had before it (nydus-rafs-v6.md 2.6).
   if (!options_.inline_meta) blob.compressed_size = size_;
-  return {};
+  return flush();
 }
 
 }  // namespace erofs_format

@@ -38,11 +38,12 @@ class BlobWriter {
   Result<void> finish(Blob& blob);
 
   uint64_t size() const { return size_; }
-  // SHA-256 of everything written: the blob's id.
+  // SHA-256 of everything appended: the blob's id.
   Digest digest() const { return hash_.digest(); }
 
  private:
   Result<void> write(ByteView bytes);
+  Result<void> flush();
   Result<void> end_section(const char* name, uint64_t size);
 
   int fd_;
@@ -50,6 +51,7 @@ class BlobWriter {
   BlobWriterOptions options_;
   Sha256 hash_;
   Sha256 section_hash_;  // of image.blob with its header, as the table of contents wants it
+  Buffer unwritten_;     // small pieces, until they are worth a system call
   uint64_t size_ = 0;
   uint64_t data_size_ = 0;
   std::vector<TocEntry> toc_;
