@@ -39,7 +39,7 @@ void add_record(std::string& records, std::string_view key, std::string_view val
   fmt::format_to(std::back_inserter(records), "{} {}={}\n", length, key, value);
 }
 
-char type_flag(const TarMember& member, const Inode& inode) {
+char type_flag(const TarOutputMember& member, const Inode& inode) {
   if (member.hard_link) return '1';
   switch (inode.mode & S_IFMT) {
     case S_IFDIR: return '5';
@@ -72,7 +72,7 @@ void finish_header(tar_header& header) {
 }
 
 // Fills the header; what does not fit goes to `records`.
-tar_header make_header(const TarMember& member, const Inode& inode, std::string& records) {
+tar_header make_header(const TarOutputMember& member, const Inode& inode, std::string& records) {
   tar_header header = {};
   std::string path = member.path + (inode.is_directory() ? "/" : "");
   put_text(header.name, path);
@@ -131,7 +131,7 @@ Result<void> TarWriter::pad(uint64_t multiple) {
   return write(Buffer(div_up(size_, multiple) * multiple - size_));
 }
 
-Result<void> TarWriter::begin(const TarMember& member, const Inode& inode) {
+Result<void> TarWriter::begin(const TarOutputMember& member, const Inode& inode) {
   std::string records;
   tar_header header = make_header(member, inode, records);
   if (!records.empty()) {

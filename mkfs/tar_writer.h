@@ -13,7 +13,7 @@ namespace mkfs {
 using namespace erofs_format;
 
 // One member; `path` without leading slash, directories without trailing one.
-struct TarMember {
+struct TarOutputMember {
   std::string path;
   std::string link;  // target of a symlink or hard link
   bool hard_link = false;
@@ -25,7 +25,7 @@ class TarWriter {
   TarWriter(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
 
   // Header and pax records of `inode`. Regular files: exactly inode.size bytes of content() follow.
-  Result<void> begin(const TarMember& member, const Inode& inode);
+  Result<void> begin(const TarOutputMember& member, const Inode& inode);
   Result<void> content(ByteView bytes);
   // Pads the content of a regular file.
   Result<void> end();
