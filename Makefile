@@ -110,7 +110,8 @@ bench: all ; $(Q)scripts/bench build && scripts/bench read
 SOURCES_AND_HEADERS = $(SRCS) $(wildcard $(addsuffix /*.h,$(LIB_DIRS) $(addsuffix /tests,$(LIB_DIRS)) mkfs mkfs/tests $(FSC_DIRS) fscached/tests))
 format: ; $(Q)clang-format-14 -i $(SOURCES_AND_HEADERS)
 check-format: ; $(Q)clang-format-14 --dry-run -Werror $(SOURCES_AND_HEADERS)
-tidy: ; $(Q)clang-tidy-14 --quiet $(LIB_SRCS) $(MKFS_SRCS) $(FSC_SRCS) -- -std=c++20 -I. -fno-rtti
+TIDY_FILES ?= $(LIB_SRCS) $(MKFS_SRCS) $(FSC_SRCS) mkfs/main.cpp fscached/main.cpp
+tidy: ; $(Q)printf '%s\n' $(TIDY_FILES) | xargs -P $$(nproc) -I{} clang-tidy-14 --quiet {} -- -std=c++20 -I. -fno-rtti
 
 install: all
 	$(INSTALL) -D -m755 $(BIN)/mkfs.nydus-erofs $(DESTDIR)$(PREFIX)/bin/mkfs.nydus-erofs

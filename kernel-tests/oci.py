@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import os
+import tarfile
 
 
 class Layout:
@@ -42,3 +43,21 @@ class Layout:
         self.manifests.append(manifest)
         self.write("index.json", json.dumps({"schemaVersion": 2, "manifests": self.manifests}).encode())
         return f"oci:{self.folder}:{tag}"
+
+
+def extract_bootstrap(folder, tag, target):
+    """The bootstrap of a Nydus image in a layout: the layer marked as such is a tar that holds image/image.boot."""
+    def blob(descriptor):
+        return os.path.join(folder, "blobs", *descriptor["digest"].split(":"))
+
+    def document(path):
+        with open(path, "rb") as source:
+            return json.load(source)
+
+    index = document(os.path.join(folder, "index.json"))
+    chosen = [entry for entry in index["manifests"] if entry.get("annotations", {}).get("org.opencontainers.image.ref.name") == tag]
+    layers = document(blob(chosen[0]))["layers"]
+    marked = [layer for layer in layers if layer.get("annotations", {}).get("containerd.io/snapshot/nydus-bootstrap") == "true"]
+    with tarfile.open(blob(marked[0]), "r:*") as layer, open(target, "wb") as out:
+        out.write(layer.extractfile("image/image.boot").read())
+    return target
