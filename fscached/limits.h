@@ -30,4 +30,39 @@ inline constexpr size_t kIdleTransfers = 16;               // kept for their buf
 inline constexpr uint64_t kRedirectMemoryMs = 5 * 60'000;  // how long a redirect's target is used again
 inline constexpr size_t kMaxRedirectMemory = 1024;         // blobs
 
+// --- kernel events ---
+inline constexpr size_t kMaxPendingEvents = 4096;   // read and not answered; further ones stay in the kernel
+inline constexpr size_t kEventBufferBytes = 4096;   // some 85 events a read
+inline constexpr unsigned kReadsPerWakeUp = 64;     // of events, before other work has its turn
+inline constexpr size_t kMaxOrphanCandidates = 64;  // objects an event of unknown object is served for
+inline constexpr uint64_t kMaxDescriptors = 1
+                                            << 16;  // of the worker: one for each pending event, and its own
+
+// --- keeper ---
+inline constexpr size_t kMaxPath = 4096;
+inline constexpr size_t kMaxFsconfigString = 255;
+inline constexpr size_t kCanaryBytes = 4096;
+inline constexpr int kCanaryTimeoutMs = 90'000;
+inline constexpr int kKeeperTickMs = 1'000;   // how often it looks for superblocks the kernel let go
+inline constexpr int kReleaseWaitMs = 1'000;  // the kernel ends a superblock soon after the unmount
+inline constexpr uint64_t kRestartDelayFirstMs = 50;
+inline constexpr uint64_t kRestartDelayMaxMs = 5'000;
+inline constexpr uint64_t kWorkerStopTimeoutMs = 30'000;
+
+// --- objects ---
+inline constexpr uint64_t kMaxJoinedBytes = 4 << 20;  // of neighbouring chunks asked for at once
+inline constexpr uint64_t kMaxJoinedGap = 16 << 10;   // bytes fetched in vain to join two chunks
+inline constexpr uint64_t kDefaultFetchMemory = 64 << 20;
+inline constexpr uint64_t kMinFetchMemory = 8 << 20;
+inline constexpr uint64_t kSaveIntervalMs = 10'000;  // of presence, when something changed
+inline constexpr uint64_t kMaxChunkTableBytes = 256 << 20;
+inline constexpr uint64_t kMaxPresenceBytes = 1 << 30;
+inline constexpr size_t kMaxDecodeThreads = 64;
+
+// --- control ---
+inline constexpr size_t kMaxControlLine = 64 << 10;
+inline constexpr unsigned kMaxControlConnections = 64;
+inline constexpr uint64_t kMaxConfigBytes = 1 << 20;
+inline constexpr uint64_t kMaxMountRecordBytes = 64 << 10;
+
 }  // namespace fscached

@@ -1,0 +1,60 @@
+#include <unistd.h>
+
+#include "erofs-format/base/os.h"
+#include "fscached/control/commands.h"
+#include "fscached/control/config.h"
+#include "fscached/keeper/keeper.h"
+
+namespace fscached {
+
+namespace {
+
+constexpr Option kOptions[] = {
+    {"config", 'c', "FILE", "settings (/etc/fscached/config.toml, if it is there)"},
+    {"root", 0, "DIR", "where cache files are kept (/var/lib/fscached)"},
+    {"socket", 0, "PATH", "control socket (/run/fscached/fscached.sock)"},
+    {"backend", 0, "NAME", "auto or fanotify"},
+    {"log-level", 'l', "LEVEL", "error, warn, info or debug"},
+};
+
+Result<std::string> absolute(const std::string& path) {
+  if (path.starts_with('/')) return path;
+  char* folder = getcwd(nullptr, 0);
+  if (!folder) return errno_error(path);
+  std::string result = std::string(folder) + "/" + path;
+  free(folder);
+  return result;
+}
+
+Result<Config> read_config(const Arguments& arguments) {
+  Config config;
+  if (auto path = arguments.value("config")) {
+    TRY(read_config_file(config, *path));
+  } else if (access(kDefaultConfig, F_OK) == 0) {
+    TRY(read_config_file(config, kDefaultConfig));
+  }
+  for (const char* path : {"root", "socket"}) {
+    auto given = arguments.value(path);
+    if (!given) continue;
+    TRY_ASSIGN(std::string full, absolute(*given));
+    TRY(set_config(config, path, full));
+  }
+  if (auto backend = arguments.value("backend")) TRY(set_config(config, "backend", *backend));
+  if (auto level = arguments.value("log-level")) TRY(set_config(config, "log_level", *level));
+  return config;
+}
+
+Result<void> run(const Arguments& arguments) {
+  if (!arguments.positional().empty()) return usage_error("serve: takes no operands");
+  TRY_ASSIGN(Config config, read_config(arguments));
+  TRY_ASSIGN(keeper::Keeper keeper,
+             keeper::Keeper::create({config.root, config.socket, config_words(config)}));
+  return keeper.run();
+}
+
+}  // namespace
+
+const Command kServeCommand = {"serve", "[OPTIONS]", "Run the daemon: serve mounted images until SIGTERM.",
+                               kOptions, run};
+
+}  // namespace fscached

@@ -1,0 +1,20 @@
+// The command line of fscached.
+#pragma once
+
+#include "erofs-format/base/options.h"
+
+namespace fscached {
+
+using namespace erofs_format;
+
+extern const Command kServeCommand;
+extern const Command kMountCommand;
+extern const Command kUmountCommand;
+extern const Command kListCommand;
+extern const Command kStatusCommand;
+extern const Command kStatsCommand;
+extern const Command kFetchCommand;
+// Called by mount(8): `mount.nydus-erofs IMAGE MOUNTPOINT [-sfnv] [-o OPTIONS]`.
+extern const Command kMountHelper;
+
+}  // namespace fscached

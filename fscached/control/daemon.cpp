@@ -1,0 +1,260 @@
+#include "fscached/control/daemon.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <thread>
+
+#include "erofs-format/base/log.h"
+#include "erofs-format/bootstrap/bootstrap_reader.h"
+#include "fscached/control/mount_record.h"
+
+namespace fscached {
+
+using keeper::Message;
+using keeper::Op;
+
+namespace {
+
+size_t thread_count(uint64_t configured) {
+  if (configured) return configured;
+  return std::clamp<size_t>(std::thread::hardware_concurrency(), 1, kMaxDecodeThreads);
+}
+
+StorageOptions storage_options(const Config& config) {
+  StorageOptions options;
+  options.ca_file = config.ca_file;
+  options.plain_http = config.plain_http;
+  options.connect_timeout_ms = config.connect_timeout_ms;
+  options.stall_timeout_s = config.stall_timeout_s;
+  options.read_timeout_ms = config.read_timeout_ms;
+  return options;
+}
+
+void log_error(const Error& error) { log_line(LogLevel::error, "daemon", error.message); }
+
+}  // namespace
+
+Daemon::Daemon(Config config, Loop& loop, std::unique_ptr<FanotifyBackend> backend, KeeperLink& link)
+    : config_(std::move(config)),
+      loop_(loop),
+      backend_(std::move(backend)),
+      link_(link),
+      memory_(config_.fetch_memory),
+      started_ns_(loop.now_ns()),
+      pool_(loop, thread_count(config_.decode_threads)) {}
+
+Daemon::~Daemon() = default;
+
+ObjectEnvironment Daemon::environment() {
+  auto set_mark = [this](ObjectId id, bool on) {
+    Message message;
+    message.op = Op::set_mark;
+    message.id = id;
+    message.flags = on ? uint32_t{keeper::kMarked} : 0;
+    link_.call(message, [](Result<keeper::Received> reply) {
+      if (!reply) log_error(reply.error());
+    });
+  };
+  return {loop_, pool_, memory_, object_counters_, set_mark};
+}
+
+std::string Daemon::presence_path(const std::string& blob) const {
+  return fmt::format("{}/blobs/{}.presence", config_.root, blob);
+}
+
+Result<std::shared_ptr<Storage>> Daemon::storage(const std::string& where) {
+  std::weak_ptr<Storage>& known = storages_[where];
+  if (auto storage = known.lock()) return storage;
+  TRY_ASSIGN(auto opened, open_storage(loop_, where, storage_counters_, storage_options(config_)));
+  std::shared_ptr<Storage> storage = std::move(opened);
+  known = storage;
+  return storage;
+}
+
+// --- objects ---------------------------------------------------------------
+
+BlobObject* Daemon::object(ObjectId id) {
+  auto found = objects_.find(id);
+  return found == objects_.end() ? nullptr : found->second.get();
+}
+
+void Daemon::on_request(const KernelRequest& request, Ticket ticket) {
+  if (BlobObject* target = object(request.object)) return target->on_request(request, std::move(ticket));
+  log_error(make_error(Code::not_found,
+                       fmt::format("data file {}: read, but no image describes it", request.object)));
+}
+
+Result<std::shared_ptr<BlobObject>> Daemon::adopt_file(const Message& file, os::UniqueFd fd,
+                                                       std::shared_ptr<const BlobLayout> layout,
+                                                       std::shared_ptr<Storage> source) {
+  auto found = objects_.find(file.id);
+  if (found != objects_.end()) {
+    TRY(found->second->learn(*layout));
+    found->second->add_source(std::move(source));
+    return found->second;
+  }
+  std::string path = presence_path(layout->blob().id);
+  auto object = std::make_shared<BlobObject>(environment(), file.id, std::move(fd), path, std::move(layout));
+  object->add_source(std::move(source));
+  if (!(file.flags & keeper::kCreated)) {
+    auto bytes = os::read_file(path, kMaxPresenceBytes);
+    auto presence = bytes ? decode_presence(*bytes, path) : Result<Presence>(std::move(bytes).error());
+    if (presence)
+      object->believe(*presence);
+    else if (presence.error().code != Code::not_found)
+      log_error(presence.error());
+  }
+  objects_[file.id] = object;
+  backend_->add_object(file.id, file.device, file.inode);
+  return object;
+}
+
+void Daemon::image_shown(uint32_t id) {
+  MountedImage& image = images_[id];
+  image.shown = true;
+  for (ObjectId object_id : image.objects) {
+    BlobObject* target = object(object_id);
+    if (!target) continue;
+    target->settle_mark();
+    if (target->needs_save()) target->save(false, [](Result<void>) {});
+    if (config_.complete)
+      loop_.after_ms(config_.complete_after_s * 1000,
+                     [this, object_id](int32_t) { complete_in_background(object_id); });
+  }
+}
+
+void Daemon::complete_in_background(ObjectId id) {
+  constexpr uint64_t kRetryMs = 30'000;
+  BlobObject* target = object(id);
+  if (!target || target->is_complete()) return;
+  target->complete(config_.complete_bandwidth, [this, id](Result<void> result) {
+    if (!result) loop_.after_ms(kRetryMs, [this, id](int32_t) { complete_in_background(id); });
+  });
+}
+
+void Daemon::release_object(ObjectId id) {
+  backend_->remove_object(id);
+  auto found = objects_.find(id);
+  if (found == objects_.end()) return;
+  std::shared_ptr<BlobObject> object = std::move(found->second);
+  objects_.erase(found);
+  saves_under_way_++;
+  object->save(true, [this, object](Result<void> saved) {
+    if (!saved) log_error(saved.error());
+    saves_under_way_--;
+    exit_when_saved();
+  });
+}
+
+void Daemon::save_changes() {
+  for (auto& [id, object] : objects_)
+    if (object->needs_save())
+      object->save(false, [](Result<void> saved) {
+        if (!saved) log_error(saved.error());
+      });
+  loop_.after_ms(kSaveIntervalMs, [this](int32_t) { save_changes(); });
+}
+
+// --- a predecessor's images ---------------------------------------------------
+
+Result<void> Daemon::try_restore_image(uint32_t id, MountedImage& image) {
+  std::string folder = mount_folder(config_.root, id);
+  TRY_ASSIGN(MountRecord record, read_mount_record(folder));
+  image.bootstrap = record.bootstrap;
+  image.where = record.where;
+  TRY_ASSIGN(auto source, storage(record.where));
+  TRY_ASSIGN(Buffer bytes, os::read_file(folder + "/image.boot", kMaxBootstrapSize));
+  TRY_ASSIGN(ImageDescription description, describe_image(bytes, record.bootstrap, record.blobs));
+  image.inodes = description.inodes;
+  image.bytes = description.bytes;
+  for (size_t i = 0; i < description.blobs.size(); i++) {
+    BlobUse& use = description.blobs[i];
+    if (use.needs_chunk_table) {
+      TRY_ASSIGN(Buffer stored, os::read_file(table_path(folder, i), kMaxChunkTableBytes));
+      TRY_ASSIGN(use.table, parse_chunk_table(use.blob, stored));
+    }
+    auto file = restored_files_.find(use.blob.id);
+    if (file == restored_files_.end())
+      return make_error(Code::internal, fmt::format("blob {}: the keeper has no file of it", use.blob.id));
+    TRY_ASSIGN(auto layout, BlobLayout::create(use.blob, std::move(use.table), std::move(use.digests)));
+    keeper::Received& received = file->second;
+    TRY_ASSIGN(auto object, adopt_file(received.message, std::move(received.descriptor), layout, source));
+    object->set_marked((received.message.flags & keeper::kMarked) != 0);
+    image.objects.push_back(object->id());
+  }
+  return {};
+}
+
+void Daemon::restore_image(const Message& mount) {
+  MountedImage& image = images_[mount.id];
+  image.mountpoint = keeper::text_of(mount.path);
+  image.shown = true;
+  image.lingers = (mount.flags & keeper::kLingers) != 0;
+  auto restored = try_restore_image(mount.id, image);
+  if (!restored)
+    log_error(std::move(restored).error().within(image.mountpoint + ": cannot be served any more"));
+}
+
+void Daemon::restore(KeeperLink::Introduction introduction) {
+  last_mount_ = introduction.last_mount;
+  for (keeper::Received& file : introduction.files) {
+    std::string blob(file.message.blob, keeper::kBlobIdLength);
+    restored_files_.emplace(std::move(blob), std::move(file));
+  }
+  for (const keeper::Received& mount : introduction.mounts) restore_image(mount.message);
+  restored_files_.clear();
+}
+
+// --- the worker's life -----------------------------------------------------------
+
+void Daemon::start() {
+  link_.start(
+      loop_, [this](const Message& message) { on_notice(message); }, [this] { on_keeper_lost(); });
+  backend_->start(loop_, *this);
+  for (auto& [id, image] : images_) image_shown(id);
+  loop_.after_ms(kSaveIntervalMs, [this](int32_t) { save_changes(); });
+  Message ready;
+  ready.op = Op::ready;
+  link_.tell(ready);
+}
+
+void Daemon::on_notice(const Message& message) {
+  switch (message.op) {
+    case Op::gone_mount: {
+      images_.erase(message.id);
+      std::error_code ignored;  // what remains goes with the next start
+      std::filesystem::remove_all(mount_folder(config_.root, message.id), ignored);
+      return;
+    }
+    case Op::released_file: return release_object(message.id);
+    case Op::stop: return stop();
+    default: log_error(make_error(Code::internal, "keeper: unexpected message"));
+  }
+}
+
+// Mounts live on and this process holds the last duplicate of the group: serving them is all
+// that keeps their readers from zeros.
+void Daemon::on_keeper_lost() {
+  signal(SIGTERM, SIG_DFL);
+  signal(SIGINT, SIG_DFL);
+  if (images_.empty()) _exit(1);
+  log_error(
+      make_error(Code::internal,
+                 "the keeper is gone: no more mounts; end this process only after unmounting everything"));
+}
+
+void Daemon::stop() {
+  stopping_ = true;
+  exit_when_saved();
+}
+
+// Control threads may still wait for clients: there is nothing left to tell them.
+void Daemon::exit_when_saved() {
+  if (stopping_ && saves_under_way_ == 0) _exit(0);
+}
+
+}  // namespace fscached

@@ -1,0 +1,111 @@
+// The worker: everything that knows images, blobs and storages. State belongs to the loop
+// thread; control threads reach it through on_loop() and ask().
+#pragma once
+
+#include <future>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fscached/control/config.h"
+#include "fscached/control/keeper_link.h"
+#include "fscached/kernel/fanotify.h"
+#include "fscached/object/blob_object.h"
+#include "fscached/object/image.h"
+
+namespace fscached {
+
+struct MountedImage {
+  std::string mountpoint;
+  std::string bootstrap;  // as the user named it
+  std::string where;
+  std::vector<ObjectId> objects;
+  uint64_t inodes = 0;
+  uint64_t bytes = 0;
+  bool shown = false;    // mounted and proved
+  bool lingers = false;  // unmounted here, the superblock lives on elsewhere
+};
+
+class Daemon final : public RequestSink {
+ public:
+  Daemon(Config config, Loop& loop, std::unique_ptr<FanotifyBackend> backend, KeeperLink& link);
+  ~Daemon() override;
+
+  // Before the loop runs: what a predecessor had mounted is served again.
+  void restore(KeeperLink::Introduction introduction);
+  void start();
+
+  // Runs `task` on the loop thread and waits for what it returns. Never called there.
+  template <typename T>
+  T on_loop(std::function<T()> task) {
+    // Shared: the loop thread is still inside set_value() when this one goes on.
+    auto promise = std::make_shared<std::promise<T>>();
+    loop_.post([&task, promise] { promise->set_value(task()); });
+    return promise->get_future().get();
+  }
+  // The same for tasks that finish later by calling what they are given.
+  template <typename T>
+  T ask(std::function<void(std::function<void(T)>)> task) {
+    auto promise = std::make_shared<std::promise<T>>();
+    loop_.post([&task, promise] { task([promise](T value) { promise->set_value(std::move(value)); }); });
+    return promise->get_future().get();
+  }
+
+  void on_request(const KernelRequest& request, Ticket ticket) override;
+
+  // --- loop thread ---
+  uint32_t new_mount_number() { return ++last_mount_; }
+  Result<std::shared_ptr<Storage>> storage(const std::string& where);
+  // Creates or extends the object of an attached file; `presence` is what its file says, if it has one.
+  Result<std::shared_ptr<BlobObject>> adopt_file(const keeper::Message& file, os::UniqueFd fd,
+                                                 std::shared_ptr<const BlobLayout> layout,
+                                                 std::shared_ptr<Storage> source);
+  BlobObject* object(ObjectId id);
+  std::map<uint32_t, MountedImage>& images() { return images_; }
+  std::map<ObjectId, std::shared_ptr<BlobObject>>& objects() { return objects_; }
+  KeeperLink& keeper() { return link_; }
+  // Starts what follows a mount: marks of complete blobs go, the rest may come in the background.
+  void image_shown(uint32_t id);
+
+  const Config& config() const { return config_; }
+  const ObjectCounters& object_counters() const { return object_counters_; }
+  const StorageCounters& storage_counters() const { return storage_counters_; }
+  const KernelCounters& kernel_counters() const { return backend_->counters(); }
+  size_t pending_events() const { return backend_->pending(); }
+  uint64_t memory_used() const { return memory_.used(); }
+  uint64_t started_ns() const { return started_ns_; }
+  Loop& loop() { return loop_; }
+
+ private:
+  void on_notice(const keeper::Message& message);
+  void on_keeper_lost();
+  void restore_image(const keeper::Message& mount);
+  Result<void> try_restore_image(uint32_t id, MountedImage& image);
+  void release_object(ObjectId id);
+  void save_changes();
+  void stop();
+  void exit_when_saved();
+  void complete_in_background(ObjectId id);
+  ObjectEnvironment environment();
+  std::string presence_path(const std::string& blob) const;
+
+  Config config_;
+  Loop& loop_;
+  std::unique_ptr<FanotifyBackend> backend_;
+  KeeperLink& link_;
+  ObjectCounters object_counters_;
+  StorageCounters storage_counters_;
+  FetchMemory memory_;
+  std::map<std::string, std::weak_ptr<Storage>> storages_;
+  std::map<std::string, keeper::Received> restored_files_;  // by blob; until their images are restored
+  std::map<ObjectId, std::shared_ptr<BlobObject>> objects_;
+  std::map<uint32_t, MountedImage> images_;
+  uint32_t last_mount_ = 0;
+  unsigned saves_under_way_ = 0;
+  bool stopping_ = false;
+  uint64_t started_ns_ = 0;
+  DecodePool pool_;  // last: its threads end before what they use
+};
+
+}  // namespace fscached

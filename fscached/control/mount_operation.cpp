@@ -1,0 +1,221 @@
+// `mount`: bootstrap read and kept, chunk tables fetched, files attached, then the kernel.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "erofs-format/base/log.h"
+#include "erofs-format/bootstrap/bootstrap_reader.h"
+#include "fscached/control/mount_record.h"
+#include "fscached/control/operations.h"
+
+namespace fscached {
+
+using keeper::Message;
+using keeper::Op;
+using keeper::Received;
+
+namespace {
+
+Result<uint64_t> parse_attributes(const std::string& options) {
+  uint64_t attributes = 0;
+  for (size_t start = 0; start < options.size();) {
+    size_t end = std::min(options.find(',', start), options.size());
+    std::string word = options.substr(start, end - start);
+    start = end + 1;
+    if (word == "nodev")
+      attributes |= MOUNT_ATTR_NODEV;
+    else if (word == "nosuid")
+      attributes |= MOUNT_ATTR_NOSUID;
+    else if (word == "noexec")
+      attributes |= MOUNT_ATTR_NOEXEC;
+    else if (word == "noatime")
+      attributes |= MOUNT_ATTR_NOATIME;
+    else if (!word.empty() && word != "ro" && word != "defaults")
+      return make_error(Code::invalid_argument,
+                        fmt::format("mount option '{}' is not known", printable(word)));
+  }
+  return attributes;
+}
+
+// One mount under way. Dropped before it is done, it takes back what it did.
+class MountOperation {
+ public:
+  MountOperation(Daemon& daemon, const json& request)
+      : daemon_(daemon),
+        mountpoint_(text_field(request, "mountpoint")),
+        bootstrap_(text_field(request, "bootstrap")),
+        where_(text_field(request, "blobs")),
+        options_(text_field(request, "options")) {}
+  ~MountOperation();
+  Result<json> run();
+
+ private:
+  Result<void> check();
+  Result<void> keep_bootstrap();
+  Result<void> fetch_chunk_table(size_t index);
+  Result<void> attach(size_t index);
+  Result<void> mount();
+  Result<void> compare_canary(const Message& answer);
+  Result<Received> call(const Message& message);
+
+  Daemon& daemon_;
+  std::string mountpoint_, bootstrap_, where_, options_;
+  uint64_t attributes_ = 0;
+  uint32_t id_ = 0;
+  std::string folder_;
+  std::shared_ptr<Storage> source_;
+  ImageDescription image_;
+  std::vector<ObjectId> objects_;
+  std::vector<uint32_t> attached_;
+  bool done_ = false;
+};
+
+MountOperation::~MountOperation() {
+  for (uint32_t file : attached_) {
+    Message message;
+    message.op = Op::let_go;
+    message.id = file;
+    daemon_.on_loop<bool>([&] { return daemon_.keeper().tell(message), true; });
+  }
+  if (done_ || folder_.empty()) return;
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
+}
+
+Result<Received> MountOperation::call(const Message& message) {
+  return daemon_.ask<Result<Received>>(
+      [&](KeeperLink::Reply reply) { daemon_.keeper().call(message, std::move(reply)); });
+}
+
+Result<void> MountOperation::check() {
+  if (bootstrap_.empty() || where_.empty() || mountpoint_.empty())
+    return make_error(Code::invalid_argument, "mount: bootstrap, blobs and mountpoint are needed");
+  TRY_ASSIGN(attributes_, parse_attributes(options_));
+  struct stat status = {};
+  if (stat(mountpoint_.c_str(), &status) != 0) return errno_error(mountpoint_);
+  if (!S_ISDIR(status.st_mode)) return errno_error(mountpoint_, ENOTDIR);
+  return {};
+}
+
+// The kernel mounts our own copy: validated, complete, local, never marked.
+Result<void> MountOperation::keep_bootstrap() {
+  id_ = daemon_.on_loop<uint32_t>([&] { return daemon_.new_mount_number(); });
+  folder_ = mount_folder(daemon_.config().root, id_);
+  TRY(os::make_directory(folder_, 0700));
+  TRY_ASSIGN(Buffer bytes, load_bootstrap(bootstrap_));
+  TRY_ASSIGN(auto names, inlined_blob_names(bootstrap_, bytes.size()));
+  TRY_ASSIGN(image_, describe_image(bytes, bootstrap_, names));
+  TRY(os::publish_file(folder_ + "/image.boot", bytes, 0600));
+  return write_mount_record(folder_, {bootstrap_, where_, names});
+}
+
+Result<void> MountOperation::fetch_chunk_table(size_t index) {
+  BlobUse& use = image_.blobs[index];
+  ChunkTableLocation location = chunk_table_location(use.blob);
+  if (location.size > kMaxChunkTableBytes)
+    return make_error(Code::too_large, fmt::format("blob {}: chunk information of {} bytes, more than {}",
+                                                   use.blob.id, location.size, kMaxChunkTableBytes));
+  Buffer stored(location.size);
+  TRY(daemon_.ask<Result<void>>(
+      [&](Storage::Done done) { source_->read(use.blob.id, location.offset, stored, std::move(done)); }));
+  TRY_ASSIGN(use.table, parse_chunk_table(use.blob, stored));
+  return os::publish_file(table_path(folder_, index), stored, 0600);
+}
+
+Result<void> MountOperation::attach(size_t index) {
+  BlobUse& use = image_.blobs[index];
+  TRY_ASSIGN(auto layout, BlobLayout::create(use.blob, std::move(use.table), std::move(use.digests)));
+  Message message;
+  message.op = Op::attach;
+  message.size = layout->file_size();
+  use.blob.id.copy(message.blob, keeper::kBlobIdLength);
+  TRY_ASSIGN(Received file, call(message));
+  attached_.push_back(file.message.id);
+  TRY(daemon_.on_loop<Result<void>>([&]() -> Result<void> {
+    TRY_ASSIGN(auto object, daemon_.adopt_file(file.message, std::move(file.descriptor), layout, source_));
+    object->set_marked(true);
+    objects_.push_back(object->id());
+    return {};
+  }));
+  // An earlier "complete" of the same blob may have crossed the request: now it is marked for certain.
+  Message mark;
+  mark.op = Op::set_mark;
+  mark.id = file.message.id;
+  mark.flags = keeper::kMarked;
+  TRY(call(mark));
+  return {};
+}
+
+Result<void> MountOperation::compare_canary(const Message& answer) {
+  if (image_.canary_path.empty()) return {};
+  size_t size = std::min<size_t>(answer.text_size, kCanaryBytes);
+  auto expected = daemon_.on_loop<Result<Buffer>>([&]() -> Result<Buffer> {
+    BlobObject* object = daemon_.object(objects_[image_.canary_blob]);
+    Buffer bytes(size);
+    TRY(object->read_chunk(image_.canary_chunk, bytes));
+    return bytes;
+  });
+  if (!expected) return std::move(expected).error();
+  if (size > 0 && std::memcmp(expected->data(), answer.text, size) == 0) return {};
+  return make_error(Code::internal, fmt::format("{}: canary read of /{} gave other bytes than the image has",
+                                                mountpoint_, printable(image_.canary_path)));
+}
+
+Result<void> MountOperation::mount() {
+  Message message;
+  message.op = Op::mount;
+  message.id = id_;
+  message.attributes = attributes_;
+  message.file_count = static_cast<uint32_t>(attached_.size());
+  if (attached_.size() > keeper::kMaxFiles || !keeper::put_text(message.path, mountpoint_) ||
+      !keeper::put_text(message.canary, image_.canary_path))
+    return make_error(Code::too_large, mountpoint_ + ": path too long or too many blobs");
+  std::copy(attached_.begin(), attached_.end(), message.files);
+  daemon_.on_loop<bool>([&] {
+    MountedImage& image = daemon_.images()[id_];
+    image = {mountpoint_, bootstrap_, where_, objects_, image_.inodes, image_.bytes, false, false};
+    return true;
+  });
+  auto mounted = call(message);
+  auto proved = mounted ? compare_canary(mounted->message) : Result<void>(Error(mounted.error()));
+  if (mounted && !proved) {
+    Message undo;
+    undo.op = Op::unmount;
+    undo.id = id_;
+    [[maybe_unused]] auto undone = call(undo);
+  }
+  daemon_.on_loop<bool>([&] {
+    if (proved)
+      daemon_.image_shown(id_);
+    else if (!mounted)
+      daemon_.images().erase(id_);
+    return true;
+  });
+  return proved;
+}
+
+Result<json> MountOperation::run() {
+  TRY(check());
+  TRY_ASSIGN(source_,
+             daemon_.on_loop<Result<std::shared_ptr<Storage>>>([&] { return daemon_.storage(where_); }));
+  TRY(keep_bootstrap());
+  for (size_t i = 0; i < image_.blobs.size(); i++) {
+    if (image_.blobs[i].needs_chunk_table) TRY(fetch_chunk_table(i));
+    TRY(attach(i));
+  }
+  TRY(mount());
+  done_ = true;
+  log_line(LogLevel::info, "daemon", fmt::format("mounted {} at {}", bootstrap_, mountpoint_));
+  return json{{"mountpoint", mountpoint_}, {"id", id_}};
+}
+
+}  // namespace
+
+Result<json> mount_image(Daemon& daemon, const json& request) {
+  return MountOperation(daemon, request).run();
+}
+
+}  // namespace fscached

@@ -1,0 +1,26 @@
+// The commands of the control socket, each on a thread of its own.
+#pragma once
+
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "fscached/control/daemon.h"
+
+namespace fscached {
+
+using nlohmann::json;
+
+// Tells the client how far it is.
+using Progress = std::function<void(const json&)>;
+
+Result<json> mount_image(Daemon& daemon, const json& request);
+Result<json> umount_image(Daemon& daemon, const json& request);
+Result<json> fetch_image(Daemon& daemon, const json& request, const Progress& progress);
+Result<json> list_images(Daemon& daemon);
+Result<json> show_status(Daemon& daemon);
+Result<json> show_stats(Daemon& daemon);
+
+// A text field of a request; absent is empty.
+std::string text_field(const json& request, const char* name);
+
+}  // namespace fscached

@@ -1,0 +1,50 @@
+#include "fscached/control/run_worker.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "erofs-format/base/log.h"
+#include "fscached/control/daemon.h"
+#include "fscached/control/server.h"
+#include "fscached/keeper/worker_process.h"
+
+namespace fscached {
+
+namespace {
+
+constexpr unsigned kLoopSlots = 512;
+
+LogLevel level_of(const std::string& name) {
+  if (name == "error") return LogLevel::error;
+  if (name == "warn") return LogLevel::warn;
+  return name == "debug" ? LogLevel::debug : LogLevel::info;
+}
+
+}  // namespace
+
+Result<void> run_worker(const std::vector<std::string>& words) {
+  // The keeper decides when the worker ends: after everything is unmounted.
+  for (int ignored : {SIGTERM, SIGINT, SIGHUP, SIGPIPE}) signal(ignored, SIG_IGN);
+  prctl(PR_SET_NAME, "fscached-worker");
+  // First, while no other descriptor is open: it reserves the numbers of unanswered events.
+  TRY_ASSIGN(Journal journal, Journal::map(keeper::kWorkerJournal));
+  TRY_ASSIGN(auto backend, FanotifyBackend::create(keeper::kWorkerGroup, std::move(journal)));
+  Config config;
+  TRY(read_config_words(config, words));
+  set_log_level(level_of(config.log_level));
+  if (fchdir(keeper::kWorkerRoot) != 0) return errno_error("root");
+  KeeperLink link(keeper::kWorkerSocket);
+  TRY_ASSIGN(auto introduction, link.introduction());
+  TRY_ASSIGN(auto loop, Loop::create(kLoopSlots));
+  Daemon daemon(std::move(config), *loop, std::move(backend), link);
+  daemon.restore(std::move(introduction));
+  daemon.start();
+  start_control_server(daemon, keeper::kWorkerListener);
+  auto ended = loop->run();
+  // Nothing may be torn down under the control threads.
+  if (!ended) log_line(LogLevel::error, "daemon", ended.error().message);
+  _exit(1);
+}
+
+}  // namespace fscached

@@ -1,0 +1,74 @@
+#include "fscached/control/server.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <thread>
+
+#include "erofs-format/base/log.h"
+#include "fscached/control/line_socket.h"
+#include "fscached/control/operations.h"
+
+namespace fscached {
+
+namespace {
+
+std::atomic<unsigned> connections{0};
+
+Result<json> dispatch(Daemon& daemon, const json& request, const Progress& progress) {
+  std::string command = text_field(request, "command");
+  if (command == "mount") return mount_image(daemon, request);
+  if (command == "umount") return umount_image(daemon, request);
+  if (command == "fetch") return fetch_image(daemon, request, progress);
+  if (command == "list") return list_images(daemon);
+  if (command == "status") return show_status(daemon);
+  if (command == "stats") return show_stats(daemon);
+  return make_error(Code::unsupported, "command '" + printable(command) + "' is not known to the daemon");
+}
+
+json error_reply(const Error& error) {
+  return {
+      {"error", {{"message", error.message}, {"errno", error.sys_errno}, {"exit_status", error.exit_code}}}};
+}
+
+void serve_connection(Daemon& daemon, os::UniqueFd socket) {
+  LineSocket line(std::move(socket));
+  auto text = line.read_line();
+  if (!text) return;
+  json request = json::parse(*text, nullptr, false);
+  if (!request.is_object())
+    return (void)line.write(error_reply(make_error(Code::corrupt, "request is no JSON object")));
+  // A client that went away misses its answer; what it asked for is done all the same.
+  auto progress = [&](const json& state) { (void)line.write({{"progress", state}}); };
+  auto result = dispatch(daemon, request, progress);
+  (void)line.write(result ? json{{"result", *result}} : error_reply(result.error()));
+}
+
+void accept_loop(Daemon& daemon, int listener) {
+  for (;;) {
+    os::UniqueFd socket(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
+    if (!socket.valid()) {
+      if (errno != EINTR && errno != ECONNABORTED)
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      continue;
+    }
+    if (connections.fetch_add(1) >= kMaxControlConnections) {
+      connections--;
+      log_line(LogLevel::warn, "control", "too many connections: one refused");
+      continue;
+    }
+    std::thread([&daemon, fd = socket.release()] {
+      serve_connection(daemon, os::UniqueFd(fd));
+      connections--;
+    }).detach();
+  }
+}
+
+}  // namespace
+
+void start_control_server(Daemon& daemon, int listener) {
+  std::thread([&daemon, listener] { accept_loop(daemon, listener); }).detach();
+}
+
+}  // namespace fscached

@@ -1,0 +1,102 @@
+#include "fscached/keeper/data_files.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "erofs-format/base/checked.h"
+#include "fscached/kernel/fanotify_abi.h"
+#include "fscached/storage/blob_name.h"
+
+namespace fscached::keeper {
+
+namespace {
+
+constexpr uint64_t kMaxDataFileSize = uint64_t{1} << 44;
+
+}  // namespace
+
+bool held_by_others(int fd) {
+  if (fcntl(fd, F_SETLEASE, F_WRLCK) != 0) return true;
+  fcntl(fd, F_SETLEASE, F_UNLCK);
+  return false;
+}
+
+Result<DataFile> DataFiles::open(std::string_view blob, uint64_t size) {
+  DataFile file;
+  file.blob = blob;
+  file.path = fmt::format("blobs/{}.data", blob);
+  file.size = size;
+  for (;;) {
+    // A leftover of another size belongs to another idea of this blob.
+    TRY_ASSIGN(file.fd, os::open(file.path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+    TRY_ASSIGN(struct stat status, os::stat_of(file.fd.get(), file.path));
+    file.device = status.st_dev;
+    file.inode = status.st_ino;
+    if (static_cast<uint64_t>(status.st_size) == size) return file;
+    file.created = true;
+    if (status.st_size == 0) break;
+    if (unlink(file.path.c_str()) != 0) return errno_error(file.path);
+  }
+  if (ftruncate(file.fd.get(), static_cast<off_t>(size)) != 0) return errno_error(file.path);
+  return file;
+}
+
+Result<void> DataFiles::mark(DataFile& file, bool on) {
+  if (file.marked == on) return {};
+  std::string path = fmt::format("/proc/self/fd/{}", file.fd.get());
+  unsigned flags = on ? FAN_MARK_ADD : FAN_MARK_REMOVE;
+  if (fanotify_mark(group_, flags, abi::kFanPreAccess, AT_FDCWD, path.c_str()) != 0) {
+    if (errno == EOPNOTSUPP)
+      return make_error(
+          Code::unsupported,
+          fmt::format("{}: its file system allows no pre-content events (ext4, XFS and btrfs do)",
+                      file.path));
+    return errno_error(fmt::format("{}: fanotify_mark", file.path));
+  }
+  file.marked = on;
+  return {};
+}
+
+Result<uint32_t> DataFiles::attach(std::string_view blob, uint64_t size) {
+  TRY(check_blob_id(blob));
+  if (size > kMaxDataFileSize || size % 4096 != 0)
+    return make_error(Code::invalid_argument, fmt::format("blob {}: size {} of its cache file", blob, size));
+  for (auto& [id, file] : files_) {
+    if (file.blob != blob) continue;
+    if (file.size != size)
+      return make_error(
+          Code::invalid_argument,
+          fmt::format("blob {}: another image says it has {} bytes, this one {}", blob, file.size, size));
+    TRY(mark(file, true));
+    file.attached++;
+    return id;
+  }
+  TRY_ASSIGN(DataFile file, open(blob, size));
+  TRY(mark(file, true));
+  file.attached++;
+  uint32_t id = ++last_id_;
+  files_.emplace(id, std::move(file));
+  return id;
+}
+
+Result<void> DataFiles::set_mark(uint32_t id, bool on) {
+  DataFile* file = find(id);
+  if (!file) return make_error(Code::not_found, fmt::format("data file {}: is not attached", id));
+  return mark(*file, on);
+}
+
+bool DataFiles::release_if_unused(uint32_t id) {
+  DataFile* file = find(id);
+  if (!file || file->attached > 0 || file->mounts > 0 || held_by_others(file->fd.get())) return false;
+  [[maybe_unused]] auto unmarked = mark(*file, false);  // nobody reads it: the mark goes with the inode
+  files_.erase(id);
+  return true;
+}
+
+DataFile* DataFiles::find(uint32_t id) {
+  auto found = files_.find(id);
+  return found == files_.end() ? nullptr : &found->second;
+}
+
+}  // namespace fscached::keeper

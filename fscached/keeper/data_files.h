@@ -1,0 +1,53 @@
+// The cache files: created, sized, opened, marked, in this order and only here. A
+// descriptor opened before the mark never raises events, whoever uses it: it is the one to fill through.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "erofs-format/base/os.h"
+#include "erofs-format/base/result.h"
+
+namespace fscached::keeper {
+
+using namespace erofs_format;
+
+struct DataFile {
+  std::string blob;
+  std::string path;  // relative to the root
+  os::UniqueFd fd;
+  uint64_t size = 0;
+  uint64_t device = 0;
+  uint64_t inode = 0;
+  bool created = false;
+  bool marked = false;
+  unsigned attached = 0;  // mounts the worker is preparing with it
+  unsigned mounts = 0;
+};
+
+// Whether somebody besides `fd` has its file open: a lease for writing is refused then.
+bool held_by_others(int fd);
+
+class DataFiles {
+ public:
+  // `group`: borrowed. Paths are relative to the working directory, which is the root.
+  explicit DataFiles(int group) : group_(group) {}
+
+  // The blob's file, created when missing or of another size, and marked.
+  Result<uint32_t> attach(std::string_view blob, uint64_t size);
+  Result<void> set_mark(uint32_t id, bool on);
+  // The kernel has let go of it and no mount counts on it: unmarks and closes.
+  bool release_if_unused(uint32_t id);
+
+  DataFile* find(uint32_t id);
+  std::map<uint32_t, DataFile>& all() { return files_; }
+
+ private:
+  Result<DataFile> open(std::string_view blob, uint64_t size);
+  Result<void> mark(DataFile& file, bool on);
+  int group_;
+  uint32_t last_id_ = 0;
+  std::map<uint32_t, DataFile> files_;
+};
+
+}  // namespace fscached::keeper

@@ -1,0 +1,77 @@
+#include "fscached/keeper/worker_process.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/securebits.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "fscached/limits.h"
+
+namespace fscached::keeper {
+
+namespace {
+
+// Everything the worker may do it does by descriptor; as root without capabilities it
+// still owns the cache's files. The exec that follows must not give root its capabilities back.
+bool drop_capabilities() {
+  for (int capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; capability++)
+    if (prctl(PR_CAPBSET_DROP, capability) != 0) return false;
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct none[2] = {};
+  constexpr unsigned long kRootIsNobody = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP;
+  if (prctl(PR_SET_SECUREBITS, kRootIsNobody) != 0) return false;
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && syscall(SYS_capset, &header, none) == 0;
+}
+
+bool raise_descriptor_limit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return false;
+  limit.rlim_cur = limit.rlim_max = std::max<rlim_t>(limit.rlim_max, kMaxDescriptors);
+  if (setrlimit(RLIMIT_NOFILE, &limit) == 0) return true;
+  // Not allowed to have more than the hard limit: as many as it says.
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return false;
+  limit.rlim_cur = limit.rlim_max;
+  return setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max > kMaxPendingEvents;
+}
+
+// Moves `from` to exactly the numbers 3, 4, …, whatever they were.
+bool place(const int (&from)[5]) {
+  int high[5];
+  for (int i = 0; i < 5; i++) high[i] = fcntl(from[i], F_DUPFD, 64);
+  for (int i = 0; i < 5; i++)
+    if (high[i] < 0 || dup2(high[i], kWorkerSocket + i) < 0) return false;
+  return syscall(SYS_close_range, kWorkerFirstFree, ~0u, 0) == 0;
+}
+
+[[noreturn]] void become_worker(const WorkerDescriptors& descriptors, char** words) {
+  const int from[5] = {descriptors.socket, descriptors.group, descriptors.journal, descriptors.listener,
+                       descriptors.root};
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  if (!place(from) || !raise_descriptor_limit() || !drop_capabilities()) _exit(126);
+  execv("/proc/self/exe", words);
+  _exit(127);
+}
+
+}  // namespace
+
+Result<pid_t> start_worker(const WorkerDescriptors& descriptors, const std::vector<std::string>& arguments) {
+  std::vector<std::string> words = {"fscached", kWorkerCommand};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  pid_t child = fork();
+  if (child < 0) return errno_error("worker: fork");
+  if (child == 0) become_worker(descriptors, pointers.data());
+  return child;
+}
+
+}  // namespace fscached::keeper

@@ -1,0 +1,38 @@
+// Starts the worker: a fresh image of this program with a few descriptors at fixed
+// numbers and no capability. Events read later get higher numbers, so that a successor can reserve the number
+// of any unanswered one.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "erofs-format/base/result.h"
+
+namespace fscached::keeper {
+
+using namespace erofs_format;
+
+enum WorkerFd : int {
+  kWorkerSocket = 3,    // to the keeper
+  kWorkerGroup = 4,     // fanotify
+  kWorkerJournal = 5,   // journal.h
+  kWorkerListener = 6,  // control socket
+  kWorkerRoot = 7,      // the root directory
+  kWorkerFirstFree = 8,
+};
+
+// First word of the worker's command line, after the program's name; nobody types it.
+constexpr char kWorkerCommand[] = "--worker";
+
+struct WorkerDescriptors {
+  int socket = -1;
+  int group = -1;
+  int journal = -1;
+  int listener = -1;
+  int root = -1;
+};
+Result<pid_t> start_worker(const WorkerDescriptors& descriptors, const std::vector<std::string>& arguments);
+
+}  // namespace fscached::keeper

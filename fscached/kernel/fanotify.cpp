@@ -1,0 +1,231 @@
+#include "fscached/kernel/fanotify.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "erofs-format/base/log.h"
+#include "fscached/keeper/worker_process.h"
+#include "fscached/kernel/fanotify_abi.h"
+
+namespace fscached {
+
+namespace {
+
+constexpr size_t kRecordBytes = sizeof(abi::EventMetadata) + sizeof(abi::InfoRange);
+// A record without range is half as long: this many can come where one full record is asked for.
+constexpr size_t kMostPerRecord = 2;
+
+void error_line(const std::string& message) { log_line(LogLevel::error, "fanotify", message); }
+
+}  // namespace
+
+Result<std::unique_ptr<FanotifyBackend>> FanotifyBackend::create(int group, Journal journal) {
+  std::unique_ptr<FanotifyBackend> backend(new FanotifyBackend(group, std::move(journal)));
+  TRY(backend->adopt());
+  return backend;
+}
+
+FanotifyBackend::FanotifyBackend(int group, Journal journal)
+    : group_(group), journal_(std::move(journal)), pending_(kMaxPendingEvents) {
+  events_.reserve(kEventBufferBytes / sizeof(abi::EventMetadata));
+  batch_.reserve(events_.capacity());
+}
+
+// A worker that goes away leaves its pending events to the next one: the journal has them.
+FanotifyBackend::~FanotifyBackend() {
+  if (poll_) loop_->cancel(poll_);
+}
+
+// --- the dead worker's events -----------------------------------------------
+
+// The kernel matches answers by number alone, oldest event first. A number that an
+// orphan waits under must not be given to a new event.
+Result<void> FanotifyBackend::reserve_number(int32_t number) {
+  if (number < keeper::kWorkerFirstFree || number >= static_cast<int32_t>(kMaxDescriptors))
+    return make_error(Code::internal, fmt::format("journal: event number {}", number));
+  if (fcntl(number, F_GETFD) >= 0) return {};
+  os::UniqueFd placeholder(::open("/dev/null", O_PATH | O_CLOEXEC));
+  if (!placeholder.valid()) return errno_error("/dev/null");
+  if (placeholder.get() == number) {
+    placeholder.release();
+    return {};
+  }
+  if (dup3(placeholder.get(), number, O_CLOEXEC) < 0) return errno_error("journal: reserving a number");
+  return {};
+}
+
+Result<void> FanotifyBackend::adopt() {
+  std::span<const JournalSlot> slots = journal_.slots();
+  for (uint32_t i = 0; i < slots.size(); i++)
+    if (slots[i].used) orphans_.push_back(i);
+  // Records read by the dead worker's last read but not yet written down. Which file each
+  // was for died with its descriptor; a record half copied into slots is there already.
+  auto parsed = parse_fanotify_events(journal_.buffer(), events_);
+  if (!parsed) error_line(parsed.error().message);
+  for (const FanotifyEvent& event : events_) {
+    bool known = std::any_of(orphans_.begin(), orphans_.end(),
+                             [&](uint32_t slot) { return slots[slot].number == event.number; });
+    if (known || !event.permission || journal_.free_slots() == 0) continue;
+    orphans_.push_back(journal_.take(event.number, kUnknownObject, event.offset, event.count));
+  }
+  events_.clear();
+  journal_.clear_buffer(kEventBufferBytes);
+  for (uint32_t slot : orphans_) {
+    TRY(reserve_number(slots[slot].number));
+    pending_[slot] = {slots[slot].number, 0, 0};
+  }
+  counters_.orphans = orphans_.size();
+  return {};
+}
+
+// An event of unknown object is right when the range is there in every object it could be.
+void FanotifyBackend::serve_candidates(uint32_t slot, const JournalSlot& orphan) {
+  std::vector<ObjectId> candidates;
+  for (auto& [key, id] : objects_) candidates.push_back(id);
+  pending_[slot].parts = static_cast<uint32_t>(candidates.size());
+  if (candidates.empty() || candidates.size() > kMaxOrphanCandidates) {
+    // The kernel asks again for the single page before a reader sees the error.
+    pending_[slot].parts = 1;
+    answer(slot, EIO);
+    return;
+  }
+  for (ObjectId id : candidates) sink_->on_request({id, orphan.offset, orphan.count, 0}, Ticket(*this, slot));
+}
+
+void FanotifyBackend::serve_orphans() {
+  for (uint32_t slot : orphans_) {
+    JournalSlot orphan = journal_.slots()[slot];
+    if (orphan.object == kUnknownObject) {
+      serve_candidates(slot, orphan);
+    } else {
+      hand_over(slot, {orphan.object, orphan.offset, orphan.count, 0});
+    }
+  }
+  orphans_.clear();
+}
+
+// --- new events ---------------------------------------------------------------
+
+void FanotifyBackend::start(Loop& loop, RequestSink& sink) {
+  loop_ = &loop;
+  sink_ = &sink;
+  if (!orphans_.empty())
+    log_line(LogLevel::warn, "fanotify",
+             fmt::format("answering {} events of a worker that ended", orphans_.size()));
+  serve_orphans();
+  poll_ = loop.poll(group_, POLLIN, [this](int32_t) { drain(); });
+  drain();
+}
+
+// The poll tells of edges: reads until the queue is empty, but lets other work have its turn.
+void FanotifyBackend::drain() {
+  if (draining_) return;
+  draining_ = true;
+  full_ = false;
+  unsigned reads = 0;
+  while (read_events())
+    if (++reads == kReadsPerWakeUp) {
+      loop_->after_ms(0, [this](int32_t) { drain(); });
+      break;
+    }
+  draining_ = false;
+}
+
+bool FanotifyBackend::read_events() {
+  size_t records = std::min(journal_.free_slots() / kMostPerRecord, kEventBufferBytes / kRecordBytes);
+  if (records == 0) {
+    full_ = true;
+    return false;
+  }
+  std::span<uint8_t> buffer = journal_.buffer().first(records * kRecordBytes);
+  ssize_t size = ::read(group_, buffer.data(), buffer.size());
+  if (size < 0 && errno == EINTR) return true;
+  if (size < 0 && errno == EMFILE) {
+    // The kernel denied that event; its reader asks again.
+    error_line("out of descriptors");
+    return true;
+  }
+  if (size <= 0) {
+    if (size < 0 && errno != EAGAIN) error_line(errno_error("read").message);
+    return false;
+  }
+  auto parsed = parse_fanotify_events(buffer.first(static_cast<size_t>(size)), events_);
+  if (!parsed) error_line(parsed.error().message);
+  for (const FanotifyEvent& event : events_) note(event);
+  journal_.clear_buffer(static_cast<size_t>(size));
+  events_.clear();
+  // Answers only now, with every record of this read written down.
+  for (auto& [slot, request] : batch_) hand_over(slot, request);
+  batch_.clear();
+  return true;
+}
+
+void FanotifyBackend::note(const FanotifyEvent& event) {
+  if (event.overflow) error_line("the queue overflowed: readers may have seen holes as zeros");
+  if (!event.permission) {
+    if (event.number >= 0) close(event.number);
+    return;
+  }
+  counters_.events++;
+  ObjectId object = object_of(event.number);
+  uint32_t slot = journal_.take(event.number, object, event.offset, event.count);
+  pending_[slot] = {event.number, 0, 0};
+  batch_.emplace_back(slot, KernelRequest{object, event.offset, event.count, event.pid});
+}
+
+ObjectId FanotifyBackend::object_of(int descriptor) const {
+  struct stat status = {};
+  if (fstat(descriptor, &status) != 0) return kUnknownObject;
+  auto found = objects_.find(Key{status.st_dev, status.st_ino});
+  return found == objects_.end() ? kUnknownObject : found->second;
+}
+
+void FanotifyBackend::hand_over(uint32_t slot, const KernelRequest& request) {
+  pending_[slot].parts = 1;
+  if (request.object == kUnknownObject) {
+    error_line("a read of a marked file that no image uses");
+    return answer(slot, EIO);
+  }
+  sink_->on_request(request, Ticket(*this, slot));
+}
+
+// --- answers --------------------------------------------------------------------
+
+void FanotifyBackend::respond(int32_t number, int error) {
+  abi::Response response = {number, error ? abi::deny_with(error) : FAN_ALLOW};
+  (error ? counters_.denied : counters_.allowed)++;
+  ssize_t written = 0;
+  do written = ::write(group_, &response, sizeof(response));
+  while (written < 0 && errno == EINTR);
+  // ENOENT: a dead worker had answered it already.
+  if (written < 0 && errno != ENOENT) error_line(errno_error("answer").message);
+}
+
+void FanotifyBackend::answer(uint32_t slot, int error) {
+  Pending& pending = pending_[slot];
+  if (error) pending.error = error;
+  if (--pending.parts > 0) return;
+  respond(pending.number, pending.error);
+  journal_.release(slot);
+  // Only after the slot is free may the number be used again.
+  close(pending.number);
+  if (full_ && journal_.free_slots() >= kMaxPendingEvents / 2) {
+    full_ = false;
+    loop_->after_ms(0, [this](int32_t) { drain(); });
+  }
+}
+
+void FanotifyBackend::add_object(ObjectId id, uint64_t device, uint64_t inode) {
+  objects_[Key{device, inode}] = id;
+}
+
+void FanotifyBackend::remove_object(ObjectId id) {
+  std::erase_if(objects_, [id](const auto& entry) { return entry.second == id; });
+}
+
+}  // namespace fscached

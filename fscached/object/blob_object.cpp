@@ -1,0 +1,434 @@
+#include "fscached/object/blob_object.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "erofs-format/base/log.h"
+#include "fscached/limits.h"
+
+namespace fscached {
+
+BlobObject::BlobObject(ObjectEnvironment environment, ObjectId id, os::UniqueFd file,
+                       std::string presence_path, std::shared_ptr<const BlobLayout> layout)
+    : environment_(std::move(environment)),
+      id_(id),
+      file_(std::move(file)),
+      presence_path_(std::move(presence_path)),
+      layout_(std::move(layout)),
+      states_(layout_->digests().size(), State::absent),
+      remembered_(states_.size()) {
+  recount();
+}
+
+// --- knowledge ---------------------------------------------------------------
+
+void BlobObject::recount() {
+  present_ = present_bytes_ = known_bytes_ = 0;
+  for (uint32_t i : layout_->known()) {
+    uint64_t size = layout_->chunk(i).uncompressed_size;
+    known_bytes_ += size;
+    if (states_[i] != State::present) continue;
+    present_++;
+    present_bytes_ += size;
+  }
+}
+
+void BlobObject::believe(const Presence& presence) {
+  if (presence.file_size != layout_->file_size()) return;
+  remembered_.resize(std::max(remembered_.size(), presence.digests.size()));
+  states_.resize(remembered_.size(), State::absent);
+  for (uint32_t i = 0; i < presence.digests.size(); i++) {
+    if (presence.digests[i].is_zero()) continue;
+    if (!layout_->knows(i)) {
+      remembered_[i] = presence.digests[i];
+    } else if (presence.digests[i] == layout_->digest(i)) {
+      states_[i] = presence.clean ? State::present : State::unverified;
+    }
+  }
+  recount();
+  // From now on a crash must make every claim doubtful.
+  dirty_ = presence.clean;
+}
+
+Result<void> BlobObject::learn(const BlobLayout& other) {
+  TRY_ASSIGN(layout_, BlobLayout::merge(*layout_, other));
+  states_.resize(std::max(states_.size(), layout_->digests().size()), State::absent);
+  remembered_.resize(states_.size());
+  for (uint32_t i : layout_->known()) {
+    if (states_[i] == State::absent && remembered_[i] == layout_->digest(i)) states_[i] = State::unverified;
+    remembered_[i] = {};
+  }
+  recount();
+  return {};
+}
+
+void BlobObject::add_source(std::shared_ptr<Storage> source) {
+  if (std::find(sources_.begin(), sources_.end(), source) == sources_.end())
+    sources_.push_back(std::move(source));
+}
+
+Error BlobObject::name(uint32_t chunk, Error error) const {
+  return std::move(error).within(fmt::format("blob {}: chunk {} at byte {}", blob_id(), chunk,
+                                             stored_range(layout_->table(), chunk).offset));
+}
+
+Result<void> BlobObject::read_file(uint64_t offset, MutableBytes into) const {
+  return os::pread_exact(file_.get(), offset, into, "cache file of blob " + blob_id());
+}
+
+Result<void> BlobObject::read_chunk(uint32_t chunk, MutableBytes into) const {
+  if (!layout_->knows(chunk) || states_[chunk] != State::present)
+    return name(chunk, make_error(Code::internal, "is not present"));
+  size_t size = std::min<size_t>(into.size(), layout_->chunk(chunk).uncompressed_size);
+  return read_file(layout_->chunk(chunk).uncompressed_offset, into.first(size));
+}
+
+// --- requests ------------------------------------------------------------------
+
+void BlobObject::on_request(const KernelRequest& request, Ticket ticket) {
+  environment_.counters.requests++;
+  std::span<const uint32_t> chunks = layout_->chunks_in(request.offset, request.count);
+  auto missing = [this](uint32_t chunk) { return states_[chunk] != State::present; };
+  auto first = std::find_if(chunks.begin(), chunks.end(), missing);
+  if (first == chunks.end()) {
+    environment_.counters.hits++;
+    return ticket.allow();
+  }
+  std::vector<uint32_t> wanted;
+  std::copy_if(first, chunks.end(), std::back_inserter(wanted), missing);
+  auto held = std::make_shared<Ticket>(std::move(ticket));
+  want(wanted, Urgency::reader, [held](Result<void> result) { result ? held->allow() : held->fail(); });
+}
+
+void BlobObject::want(const std::vector<uint32_t>& chunks, Urgency urgency, Finished finished) {
+  auto waiter = std::make_shared<Waiter>();
+  waiter->finished = std::move(finished);
+  waiter->remaining = chunks.size();
+  for (uint32_t chunk : chunks) waiters_[chunk].push_back(waiter);
+  start_missing(chunks, urgency);
+}
+
+void BlobObject::start_missing(const std::vector<uint32_t>& chunks, Urgency urgency) {
+  std::vector<uint32_t> to_fetch;
+  auto take = [&](uint32_t chunk) {
+    if (states_[chunk] != State::absent) return;
+    states_[chunk] = State::busy;
+    to_fetch.push_back(chunk);
+  };
+  for (uint32_t chunk : chunks) {
+    if (states_[chunk] == State::unverified) {
+      verify(chunk, urgency);
+      continue;
+    }
+    take(chunk);
+    // A batch comes whole: keep all of it.
+    const ChunkSpan& span = layout_->chunk(chunk);
+    if (span.in_batch)
+      for (uint32_t member : layout_->batch_members(span.batch)) take(member);
+  }
+  fetch(std::move(to_fetch), urgency, 0);
+}
+
+// --- verification of what an unclean stop left ------------------------------------
+
+void BlobObject::verify(uint32_t chunk, Urgency urgency) {
+  states_[chunk] = State::busy;
+  auto self = shared_from_this();
+  auto layout = layout_;
+  uint64_t cost = layout->chunk(chunk).uncompressed_size;
+  environment_.memory.acquire(cost, urgency, [self, layout, chunk, cost, urgency] {
+    auto work = [self, layout, chunk](DecodePool::Context&) -> Result<void> {
+      Buffer raw(layout->chunk(chunk).uncompressed_size);
+      TRY(self->read_file(layout->chunk(chunk).uncompressed_offset, raw));
+      return verify_chunk(layout->blob(), layout->digest(chunk), raw);
+    };
+    auto done = [self, chunk, cost, urgency](Result<void> result) {
+      self->environment_.memory.release(cost);
+      if (result) {
+        self->environment_.counters.chunks_rehashed++;
+        return self->chunk_present(chunk);
+      }
+      log_line(LogLevel::warn, "object",
+               self->name(chunk, std::move(result).error()).message +
+                   " (in the cache, after an unclean stop): fetched again");
+      self->fetch({chunk}, urgency, 0);
+    };
+    self->environment_.pool.run<Result<void>>(work, done);
+  });
+}
+
+// --- fetching ------------------------------------------------------------------------
+
+// Neighbours in the blob become one range. Every chunk here is busy.
+void BlobObject::fetch(std::vector<uint32_t> chunks, Urgency urgency, size_t source_index) {
+  const ChunkTable& table = layout_->table();
+  auto range = [&](uint32_t chunk) { return stored_range(table, chunk); };
+  std::sort(chunks.begin(), chunks.end(),
+            [&](uint32_t a, uint32_t b) { return range(a).offset < range(b).offset; });
+  std::shared_ptr<Fetch> joined;
+  for (uint32_t chunk : chunks) {
+    StoredRange wanted = range(chunk);
+    uint64_t wanted_end = wanted.offset + wanted.size;
+    bool joins = joined && wanted.offset <= joined->offset + joined->size + kMaxJoinedGap &&
+                 wanted_end <= joined->offset + kMaxJoinedBytes;
+    if (!joins) {
+      if (joined) start_fetch(std::move(joined), urgency);
+      joined = std::make_shared<Fetch>();
+      joined->layout = layout_;
+      joined->source_index = source_index;
+      joined->offset = wanted.offset;
+    }
+    joined->chunks.push_back(chunk);
+    joined->cost += padded_size(layout_->chunk(chunk));
+    joined->size = std::max(joined->size, wanted_end - joined->offset);
+  }
+  if (joined) start_fetch(std::move(joined), urgency);
+}
+
+void BlobObject::start_fetch(std::shared_ptr<Fetch> fetch, Urgency urgency) {
+  auto self = shared_from_this();
+  fetch->cost += fetch->size;
+  fetch->remaining = fetch->chunks.size();
+  environment_.memory.acquire(fetch->cost, urgency, [self, fetch] {
+    auto& sources = self->sources_;
+    if (fetch->source_index >= sources.size())
+      return self->fetched(fetch, make_error(Code::not_found, "no image that uses the blob is mounted"));
+    fetch->source = sources[fetch->source_index];
+    fetch->stored.resize(fetch->size);
+    self->environment_.counters.fetches++;
+    fetch->source->read(self->blob_id(), fetch->offset, fetch->stored,
+                        [self, fetch](Result<void> result) { self->fetched(fetch, std::move(result)); });
+  });
+}
+
+void BlobObject::fetched(const std::shared_ptr<Fetch>& fetch, Result<void> result) {
+  if (result) {
+    environment_.counters.fetched_bytes += fetch->stored.size();
+    return decode_all(fetch);
+  }
+  environment_.counters.fetch_errors++;
+  for (uint32_t chunk : fetch->chunks) settle(fetch, chunk, Error(result.error()));
+}
+
+void BlobObject::decode_all(const std::shared_ptr<Fetch>& fetch) {
+  // One job for each chunk, one for all members of a batch.
+  std::map<std::pair<bool, uint32_t>, std::vector<uint32_t>> jobs;
+  for (uint32_t chunk : fetch->chunks) {
+    const ChunkSpan& span = fetch->layout->chunk(chunk);
+    jobs[{span.in_batch, span.in_batch ? span.batch : chunk}].push_back(chunk);
+  }
+  auto self = shared_from_this();
+  for (auto& [key, chunks] : jobs) {
+    auto work = [fetch, chunks = chunks](DecodePool::Context& context) {
+      return decode(*fetch, chunks, context);
+    };
+    auto done = [self, fetch](std::vector<Decoded> results) { self->decoded(fetch, std::move(results)); };
+    environment_.pool.run<std::vector<Decoded>>(work, done);
+  }
+}
+
+// On a decoding thread. Nothing but the fetch and its layout is touched.
+std::vector<BlobObject::Decoded> BlobObject::decode(const Fetch& fetch, const std::vector<uint32_t>& chunks,
+                                                    DecodePool::Context& context) {
+  const BlobLayout& layout = *fetch.layout;
+  std::vector<Decoded> results;
+  Buffer batch;
+  Result<void> batch_result = {};
+  const ChunkSpan& first = layout.chunk(chunks[0]);
+  StoredRange range = stored_range(layout.table(), chunks[0]);
+  ByteView stored = ByteView(fetch.stored).subspan(range.offset - fetch.offset, range.size);
+  if (first.in_batch) {
+    const Batch& info = layout.table().batches[first.batch];
+    batch.resize(info.uncompressed_size);
+    batch_result = decode_batch(layout.blob(), info, stored, context.decoder, context.scratch, batch);
+  }
+  for (uint32_t chunk : chunks) {
+    const ChunkSpan& span = layout.chunk(chunk);
+    Buffer raw(padded_size(span));
+    MutableBytes bytes = MutableBytes(raw).first(span.uncompressed_size);
+    Result<void> result = {};
+    if (!span.in_batch) {
+      result = decode_chunk(layout.blob(), layout.table(), chunk, stored, layout.digest(chunk),
+                            context.decoder, context.scratch, bytes);
+    } else if (!batch_result) {
+      result = Error(batch_result.error());
+    } else {
+      std::memcpy(bytes.data(), batch.data() + span.offset_in_batch, bytes.size());
+      result = verify_chunk(layout.blob(), layout.digest(chunk), bytes);
+    }
+    if (result) {
+      results.push_back({chunk, std::move(raw)});
+    } else {
+      results.push_back({chunk, std::move(result).error()});
+    }
+  }
+  return results;
+}
+
+void BlobObject::decoded(const std::shared_ptr<Fetch>& fetch, std::vector<Decoded> results) {
+  for (Decoded& one : results) {
+    if (one.raw) {
+      write(fetch, one.chunk, std::make_shared<Buffer>(std::move(*one.raw)), 0);
+      continue;
+    }
+    environment_.counters.chunks_refused++;
+    settle(fetch, one.chunk, std::move(one.raw).error().within(fetch->source->describe()));
+  }
+}
+
+// A short write goes on where it ended.
+void BlobObject::write(const std::shared_ptr<Fetch>& fetch, uint32_t chunk, std::shared_ptr<Buffer> raw,
+                       size_t done) {
+  if (done == raw->size()) {
+    environment_.counters.chunks_written++;
+    return settle(fetch, chunk, {});
+  }
+  auto self = shared_from_this();
+  uint64_t offset = fetch->layout->chunk(chunk).uncompressed_offset + done;
+  environment_.loop.write(
+      file_.get(), offset, ByteView(*raw).subspan(done), [self, fetch, chunk, raw, done](int32_t result) {
+        if (result == -EINTR || result == -EAGAIN)
+          result = 0;
+        else if (result <= 0)
+          return self->settle(fetch, chunk, errno_error("cache file", result ? -result : ENOSPC));
+        self->write(fetch, chunk, raw, done + static_cast<size_t>(result));
+      });
+}
+
+// The end of one chunk of a fetch; the next source has its chance before a reader sees an error.
+void BlobObject::settle(const std::shared_ptr<Fetch>& fetch, uint32_t chunk, Result<void> result) {
+  if (--fetch->remaining == 0) environment_.memory.release(fetch->cost);
+  if (result) return chunk_present(chunk);
+  if (fetch->source && fetch->source_index + 1 < sources_.size()) {
+    log_line(LogLevel::warn, "object",
+             name(chunk, std::move(result).error()).message + ": trying another source");
+    return this->fetch({chunk}, Urgency::reader, fetch->source_index + 1);
+  }
+  chunk_failed(chunk, std::move(result).error());
+}
+
+// --- outcomes ----------------------------------------------------------------------------
+
+void BlobObject::chunk_present(uint32_t chunk) {
+  states_[chunk] = State::present;
+  present_++;
+  present_bytes_ += layout_->chunk(chunk).uncompressed_size;
+  dirty_ = true;
+  release_waiters(chunk, nullptr);
+  if (is_complete()) settle_mark();
+}
+
+// Nothing is marked: the next read tries again.
+void BlobObject::chunk_failed(uint32_t chunk, Error error) {
+  states_[chunk] = State::absent;
+  error = name(chunk, std::move(error));
+  log_line(LogLevel::error, "object", error.message);
+  release_waiters(chunk, &error);
+}
+
+void BlobObject::release_waiters(uint32_t chunk, const Error* error) {
+  auto found = waiters_.find(chunk);
+  if (found == waiters_.end()) return;
+  auto waiters = std::move(found->second);
+  waiters_.erase(found);
+  for (auto& waiter : waiters) {
+    if (error && !waiter->error) waiter->error = *error;
+    if (--waiter->remaining > 0) continue;
+    waiter->finished(waiter->error ? Result<void>(*waiter->error) : Result<void>());
+  }
+}
+
+// A complete blob needs no events: its presence is made durable, then the mark goes.
+void BlobObject::settle_mark() {
+  if (!is_complete() || !marked_) return;
+  auto self = shared_from_this();
+  save(false, [self](Result<void> saved) {
+    if (!saved) return log_line(LogLevel::warn, "object", saved.error().message);
+    if (!self->is_complete() || !self->marked_) return;
+    self->marked_ = false;
+    self->environment_.set_mark(self->id_, false);
+  });
+}
+
+// --- completion -----------------------------------------------------------------------------
+
+void BlobObject::complete(uint64_t bytes_per_second, Finished finished) {
+  auto completion = std::make_shared<Completion>();
+  completion->bytes_per_second = bytes_per_second;
+  completion->finished = std::move(finished);
+  complete_next(completion);
+}
+
+void BlobObject::complete_next(const std::shared_ptr<Completion>& completion) {
+  std::vector<uint32_t> chunks;
+  uint64_t bytes = 0;
+  for (uint32_t chunk : layout_->known()) {
+    if (states_[chunk] == State::present) continue;
+    uint64_t size = layout_->chunk(chunk).uncompressed_size;
+    if (!chunks.empty() && bytes + size > kMaxJoinedBytes) break;
+    chunks.push_back(chunk);
+    bytes += size;
+  }
+  if (chunks.empty()) return completion->finished({});
+  uint64_t rate = completion->bytes_per_second;
+  uint64_t pause_ms = rate ? bytes * 1000 / rate : 0;
+  auto self = shared_from_this();
+  want(chunks, Urgency::background, [self, completion, pause_ms](Result<void> result) {
+    if (!result) return completion->finished(std::move(result));
+    self->environment_.loop.after_ms(pause_ms,
+                                     [self, completion](int32_t) { self->complete_next(completion); });
+  });
+}
+
+// --- durability -------------------------------------------------------------------------------
+
+// Claims are taken before the data is synced, so that every claim is about synced data.
+Presence BlobObject::claims(bool clean) const {
+  Presence presence;
+  presence.file_size = layout_->file_size();
+  presence.digests = remembered_;
+  presence.clean = clean;
+  for (uint32_t i = 0; i < states_.size(); i++) {
+    if (!remembered_[i].is_zero()) presence.clean = false;
+    if (!layout_->knows(i)) continue;
+    if (states_[i] == State::present || states_[i] == State::unverified)
+      presence.digests[i] = layout_->digest(i);
+    if (states_[i] == State::unverified) presence.clean = false;
+  }
+  return presence;
+}
+
+void BlobObject::save(bool clean, Finished finished) {
+  if (saving_) {
+    waiting_saves_.emplace_back(clean, std::move(finished));
+    return;
+  }
+  saving_ = true;
+  dirty_ = false;
+  auto self = shared_from_this();
+  auto presence = std::make_shared<Presence>(claims(clean));
+  auto write_file = [self, presence](DecodePool::Context&) -> Result<void> {
+    return os::publish_file(self->presence_path_, encode_presence(*presence), 0600);
+  };
+  environment_.loop.fdatasync(
+      file_.get(), [self, write_file, finished = std::move(finished)](int32_t result) {
+        if (result < 0)
+          return self->saved(errno_error("cache file of blob " + self->blob_id(), -result), finished);
+        self->environment_.pool.run<Result<void>>(write_file, [self, finished](Result<void> written) {
+          self->saved(std::move(written), finished);
+        });
+      });
+}
+
+void BlobObject::saved(Result<void> result, const Finished& finished) {
+  saving_ = false;
+  if (!result) dirty_ = true;
+  finished(std::move(result));
+  if (waiting_saves_.empty() || saving_) return;
+  auto [clean, next] = std::move(waiting_saves_.front());
+  waiting_saves_.erase(waiting_saves_.begin());
+  save(clean, std::move(next));
+}
+
+}  // namespace fscached

@@ -1,0 +1,145 @@
+// One blob in the cache: which chunks are there, who waits for which, and how missing
+// ones come. All on the loop thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "erofs-format/base/os.h"
+#include "fscached/kernel/kernel_backend.h"
+#include "fscached/object/blob_layout.h"
+#include "fscached/object/decode_pool.h"
+#include "fscached/object/fetch_memory.h"
+#include "fscached/object/presence.h"
+#include "fscached/storage/storage.h"
+
+namespace fscached {
+
+struct ObjectCounters {
+  uint64_t requests = 0;         // kernel requests
+  uint64_t hits = 0;             // answered at once
+  uint64_t fetches = 0;          // ranges asked of storages
+  uint64_t fetched_bytes = 0;    // stored bytes that came
+  uint64_t chunks_written = 0;   // verified and published
+  uint64_t chunks_rehashed = 0;  // found right in the cache after an unclean stop
+  uint64_t chunks_refused = 0;   // what came was not the chunk
+  uint64_t fetch_errors = 0;     // ranges that did not come
+};
+
+struct ObjectEnvironment {
+  Loop& loop;
+  DecodePool& pool;
+  FetchMemory& memory;
+  ObjectCounters& counters;
+  // Asks the keeper to switch the object's mark.
+  std::function<void(ObjectId, bool on)> set_mark;
+};
+
+class BlobObject : public std::enable_shared_from_this<BlobObject> {
+ public:
+  using Finished = std::function<void(Result<void>)>;
+
+  // `file`: the cache file, opened before it was marked. `presence_path`: where presence is kept.
+  BlobObject(ObjectEnvironment environment, ObjectId id, os::UniqueFd file, std::string presence_path,
+             std::shared_ptr<const BlobLayout> layout);
+
+  ObjectId id() const { return id_; }
+  const std::string& blob_id() const { return layout_->blob().id; }
+  // What a presence file says counts where digests agree.
+  void believe(const Presence& presence);
+  // Another image's knowledge of the same blob.
+  Result<void> learn(const BlobLayout& other);
+  // Sources are tried in the order they came.
+  void add_source(std::shared_ptr<Storage> source);
+  // A new mount makes the kernel ask again; after complete() it may not have to.
+  void set_marked(bool marked) { marked_ = marked; }
+  // Takes the mark away when everything is present.
+  void settle_mark();
+
+  void on_request(const KernelRequest& request, Ticket ticket);
+  // Makes everything known of it present. `bytes_per_second` 0 = no limit.
+  void complete(uint64_t bytes_per_second, Finished finished);
+
+  bool is_complete() const { return present_ == layout_->known().size(); }
+  uint64_t known_chunks() const { return layout_->known().size(); }
+  uint64_t present_chunks() const { return present_; }
+  uint64_t known_bytes() const { return known_bytes_; }
+  uint64_t present_bytes() const { return present_bytes_; }
+  // The first bytes of a chunk that is present; what lies behind its end in `into` is 0.
+  Result<void> read_chunk(uint32_t chunk, MutableBytes into) const;
+
+  // Writes the presence file after the data it speaks of is on the disk.
+  void save(bool clean, Finished finished);
+  bool needs_save() const { return dirty_; }
+
+ private:
+  enum class State : uint8_t { absent, unverified, present, busy };
+  struct Waiter {
+    Finished finished;
+    size_t remaining = 0;
+    std::optional<Error> error;
+  };
+  struct Fetch {
+    std::vector<uint32_t> chunks;
+    std::shared_ptr<const BlobLayout> layout;
+    std::shared_ptr<Storage> source;
+    size_t source_index = 0;
+    uint64_t offset = 0;
+    uint64_t size = 0;
+    uint64_t cost = 0;  // bytes of memory, stored and raw
+    Buffer stored;
+    size_t remaining = 0;  // chunks not settled
+  };
+  struct Decoded {
+    uint32_t chunk = 0;
+    Result<Buffer> raw;  // padded
+  };
+  struct Completion {
+    uint64_t bytes_per_second = 0;
+    Finished finished;
+  };
+
+  void want(const std::vector<uint32_t>& chunks, Urgency urgency, Finished finished);
+  void start_missing(const std::vector<uint32_t>& chunks, Urgency urgency);
+  void verify(uint32_t chunk, Urgency urgency);
+  void fetch(std::vector<uint32_t> chunks, Urgency urgency, size_t source_index);
+  void start_fetch(std::shared_ptr<Fetch> fetch, Urgency urgency);
+  void fetched(const std::shared_ptr<Fetch>& fetch, Result<void> result);
+  void decode_all(const std::shared_ptr<Fetch>& fetch);
+  void decoded(const std::shared_ptr<Fetch>& fetch, std::vector<Decoded> results);
+  void write(const std::shared_ptr<Fetch>& fetch, uint32_t chunk, std::shared_ptr<Buffer> raw, size_t done);
+  void settle(const std::shared_ptr<Fetch>& fetch, uint32_t chunk, Result<void> result);
+  void chunk_present(uint32_t chunk);
+  void chunk_failed(uint32_t chunk, Error error);
+  void release_waiters(uint32_t chunk, const Error* error);
+  Presence claims(bool clean) const;
+  void saved(Result<void> result, const Finished& finished);
+  void complete_next(const std::shared_ptr<Completion>& completion);
+  void recount();
+  Result<void> read_file(uint64_t offset, MutableBytes into) const;
+  Error name(uint32_t chunk, Error error) const;
+  static std::vector<Decoded> decode(const Fetch& fetch, const std::vector<uint32_t>& chunks,
+                                     DecodePool::Context& context);
+
+  ObjectEnvironment environment_;
+  ObjectId id_;
+  os::UniqueFd file_;
+  std::string presence_path_;
+  std::shared_ptr<const BlobLayout> layout_;
+  std::vector<State> states_;       // by chunk index
+  std::vector<Digest> remembered_;  // of present chunks no mounted image knows
+  std::map<uint32_t, std::vector<std::shared_ptr<Waiter>>> waiters_;
+  std::vector<std::shared_ptr<Storage>> sources_;
+  uint64_t present_ = 0;
+  uint64_t present_bytes_ = 0;
+  uint64_t known_bytes_ = 0;
+  bool marked_ = true;
+  bool dirty_ = false;
+  bool saving_ = false;
+  std::vector<std::pair<bool, Finished>> waiting_saves_;
+};
+
+}  // namespace fscached
