@@ -74,7 +74,7 @@ def walk(root):
 
 def read_in_order(descriptor, size, chooser):
     digest = hashlib.sha256()
-    step = chooser.choice((4096, 65536, PIECE))
+    step = chooser.choice((4096, 65536, PIECE)) if size <= IN_PIECES_LIMIT else PIECE
     total = 0
     while piece := os.read(descriptor, step):
         digest.update(piece)
