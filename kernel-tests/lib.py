@@ -408,7 +408,7 @@ http {{
   access_log {folder}/access.log requests;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  server {{ listen 127.0.0.1:{port}; root {root}; }}
+  server {{ listen 127.0.0.1:{port}; root {root}; limit_rate {rate}; }}
 }}
 """
 
@@ -416,8 +416,9 @@ http {{
 class Nginx:
     """A real nginx over a folder; `requests()` gives (status, bytes, method, path, range) for each request so far."""
 
-    def __init__(self, root, name="nginx"):
-        self.folder, self.root, self.port = fresh_dir(name), root, free_port()
+    def __init__(self, root, name="nginx", limit_rate="0"):
+        """limit_rate: bytes a second for each answer, in nginx's words (8m); 0 = as fast as it can."""
+        self.folder, self.root, self.port, self.rate = fresh_dir(name), root, free_port(), limit_rate
         self.url = f"http://127.0.0.1:{self.port}/"
         self.stack = contextlib.ExitStack()
 
@@ -425,7 +426,7 @@ class Nginx:
         config = os.path.join(self.folder, "nginx.conf")
         user = "user root root;" if os.geteuid() == 0 else ""
         with open(config, "w", encoding="ascii") as out:
-            out.write(NGINX_CONFIG.format(folder=self.folder, port=self.port, root=self.root, user=user))
+            out.write(NGINX_CONFIG.format(folder=self.folder, port=self.port, root=self.root, rate=self.rate, user=user))
         command = ["nginx", "-e", os.path.join(self.folder, "error.log"), "-c", config]
         self.stack.enter_context(server(command, self.port, "nginx"))
         return self

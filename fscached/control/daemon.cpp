@@ -55,8 +55,9 @@ ObjectEnvironment Daemon::environment() {
     message.op = Op::set_mark;
     message.id = id;
     message.flags = on ? uint32_t{keeper::kMarked} : 0;
-    link_.call(message, [](Result<keeper::Received> reply) {
-      if (!reply) log_error(reply.error());
+    link_.call(message, [this, id](Result<keeper::Received> reply) {
+      // A file released meanwhile has no mark to switch.
+      if (!reply && object(id)) log_error(reply.error());
     });
   };
   return {loop_, pool_, memory_, object_counters_, set_mark};
