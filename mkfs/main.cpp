@@ -17,8 +17,8 @@ using namespace mkfs;
 
 constexpr std::string_view kProgram = "mkfs.nydus-erofs";
 
-const Command* const kCommands[] = {&kCreateCommand, &kMergeCommand,  &kCheckCommand, &kInspectCommand,
-                                    &kStatCommand,   &kUnpackCommand, &kDumpCommand};
+const Command* const kCommands[] = {&kCreateCommand,  &kMergeCommand, &kConvertCommand, &kCheckCommand,
+                                    &kInspectCommand, &kStatCommand,  &kUnpackCommand,  &kDumpCommand};
 
 const Command* find_command(std::string_view name) {
   for (const Command* command : kCommands)

@@ -20,7 +20,7 @@ constexpr std::string_view kWhiteoutPrefix = ".wh.";
 constexpr std::string_view kOpaqueName = ".wh..wh..opq";
 
 Error inconsistent(std::string message) {
-  Error error = make_error(Code::invalid_argument, "Inconsistent RAFS Filesystem: " + std::move(message));
+  Error error = make_error(Code::unsupported, "Inconsistent RAFS Filesystem: " + std::move(message));
   error.exit_code = 2;
   return error;
 }

@@ -34,6 +34,7 @@ TreeBuilder::TreeBuilder(WhiteoutSpec whiteouts, bool all_root, int64_t latest_m
     : whiteouts_(whiteouts), all_root_(all_root), latest_mtime_(latest_mtime), index_(1024) {
   new_inode(kImpliedDirectoryMode);
   tree_.inodes[kRootInode].parent = kRootInode;
+  tree_.inodes[kRootInode].implied = true;
 }
 
 InodeId TreeBuilder::new_inode(uint16_t mode) {
@@ -106,6 +107,7 @@ Result<InodeId> TreeBuilder::parent_of(std::string_view path) {
     InodeId next = find(at, name);
     if (next == kNoInode) {
       next = new_inode(kImpliedDirectoryMode);
+      tree_.inodes[next].implied = true;
       tree_.inodes[next].parent = at;
       put(at, name, next);
     } else if (!tree_.inodes[next].is_directory()) {
@@ -120,6 +122,7 @@ Result<InodeId> TreeBuilder::parent_of(std::string_view path) {
 }
 
 void TreeBuilder::set_attributes(Inode& inode, const SourceEntry& entry) const {
+  inode.implied = false;
   inode.mode = entry.mode;
   inode.uid = all_root_ ? 0 : entry.uid;
   inode.gid = all_root_ ? 0 : entry.gid;

@@ -1,0 +1,103 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "erofs-format/base/os.h"
+#include "mkfs/commands.h"
+#include "mkfs/convert.h"
+#include "mkfs/create_options.h"
+#include "mkfs/prefetch.h"
+
+namespace mkfs {
+
+namespace {
+
+constexpr Option kOwnOptions[] = {
+    {"platform", 0, "OS/ARCH[/VARIANT]", "which image of an index (this machine's)"},
+    {"dedupe", 0, "layer|image", "image: a chunk of a lower layer is not stored again (layer)"},
+};
+
+constexpr auto kOptions = [] {
+  std::array<Option, kBuildOptions.size() + std::size(kOwnOptions)> all{};
+  size_t count = 0;
+  for (const Option& option : kOwnOptions) all[count++] = option;
+  for (const Option& option : kBuildOptions) all[count++] = option;
+  return all;
+}();
+
+Result<ConvertOptions> convert_options(const Arguments& arguments, std::unique_ptr<Dictionary>& dictionary) {
+  ConvertOptions options;
+  TRY_ASSIGN(options.build, build_options(arguments, dictionary));
+  options.build.blob = {.toc = true, .inline_meta = true};
+  options.build.whiteouts = WhiteoutSpec::none;
+  options.prefetch = std::exchange(options.build.prefetch, {});
+  TRY_ASSIGN(options.jobs, job_count(arguments));
+  if (auto text = arguments.value("platform")) {
+    TRY_ASSIGN(options.platform, parse_platform(*text));
+  }
+  std::string dedupe = arguments.value_or("dedupe", "layer");
+  if (dedupe != "layer" && dedupe != "image")
+    return usage_error(fmt::format("--dedupe: '{}' is not layer or image", printable(dedupe)));
+  options.dedupe_image = dedupe == "image";
+  if (options.dedupe_image && dictionary)
+    return usage_error("--dedupe image and --chunk-dict exclude each other");
+  return options;
+}
+
+nlohmann::ordered_json counters_json(const BuildCounters& counters) {
+  return {{"files", counters.files},
+          {"bytes_in", counters.bytes_in},
+          {"bytes_out", counters.bytes_out},
+          {"chunks", counters.chunks},
+          {"duplicates", counters.duplicates}};
+}
+
+std::string report_json(const ConvertReport& report, double seconds) {
+  auto layers = nlohmann::ordered_json::array();
+  BuildCounters all;
+  for (const LayerReport& layer : report.layers) {
+    nlohmann::ordered_json entry = {{"source_digest", digest_text(layer.source)},
+                                    {"source_size", layer.source_size},
+                                    {"blob_digest", digest_text(layer.blob)},
+                                    {"blob_size", layer.blob_size}};
+    entry.update(counters_json(layer.counters));
+    layers.push_back(std::move(entry));
+    all.files += layer.counters.files;
+    all.bytes_in += layer.counters.bytes_in;
+    all.bytes_out += layer.counters.bytes_out;
+    all.chunks += layer.counters.chunks;
+    all.duplicates += layer.counters.duplicates;
+  }
+  nlohmann::ordered_json document = {{"seconds", seconds}};
+  document.update(counters_json(all));
+  document["bootstrap_size"] = report.bootstrap_size;
+  document["bootstrap_layer_size"] = report.bootstrap_layer_size;
+  document["manifest"] = digest_text(report.manifest);
+  document["layers"] = std::move(layers);
+  return document.dump(2) + "\n";
+}
+
+Result<void> run(const Arguments& arguments) {
+  if (arguments.positional().size() != 2)
+    return usage_error("convert: a source and a target image are needed");
+  TRY_ASSIGN(ImageReference source, parse_reference(arguments.positional()[0]));
+  TRY_ASSIGN(ImageReference target, parse_reference(arguments.positional()[1]));
+  std::unique_ptr<Dictionary> dictionary;
+  TRY_ASSIGN(ConvertOptions options, convert_options(arguments, dictionary));
+  auto start = std::chrono::steady_clock::now();
+  TRY_ASSIGN(ConvertReport report, convert_image(source, target, options));
+  double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (auto path = arguments.value("report"))
+    return os::publish_file(*path, as_bytes(report_json(report, seconds)));
+  return {};
+}
+
+}  // namespace
+
+const Command kConvertCommand = {"convert", "[OPTIONS] IMAGE IMAGE",
+                                 "Make a Nydus image of an OCI or Docker image (oci:DIR[:TAG]).", kOptions,
+                                 run};
+
+}  // namespace mkfs

@@ -1,0 +1,291 @@
+#include "mkfs/convert.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <set>
+#include <thread>
+
+#include "erofs-format/bootstrap/bootstrap_writer.h"
+#include "erofs-format/image/bootstrap_layer.h"
+#include "erofs-format/ondisk/rafs.h"
+#include "mkfs/convert_layer.h"
+#include "mkfs/dictionary.h"
+#include "mkfs/merge.h"
+#include "mkfs/prefetch.h"
+
+namespace mkfs {
+
+namespace {
+
+// More would need memory without bound and help nobody: each fills the pool.
+constexpr size_t kLayersAtOnce = 4;
+
+// The image to convert, with everything that says what its layers must be.
+struct SourceImage {
+  LayoutFolder folder;
+  Descriptor descriptor;
+  Manifest manifest;
+  ImageConfig config;
+};
+
+Result<SourceImage> open_source(const ImageReference& reference, const ConvertOptions& options) {
+  SourceImage image;
+  TRY_ASSIGN(image.folder, LayoutFolder::open(reference.path));
+  TRY_ASSIGN(Descriptor start, image.folder.find(reference.tag));
+  Platform platform = options.platform.value_or(host_platform());
+  TRY_ASSIGN(image.descriptor, image.folder.find_manifest(start, platform));
+  std::string name = "manifest " + digest_text(image.descriptor.digest);
+  TRY_ASSIGN(Buffer text, image.folder.read_blob(image.descriptor));
+  TRY_ASSIGN(image.manifest, parse_manifest(text, name));
+  if (image.manifest.is_nydus())
+    return make_error(Code::invalid_argument, name + ": is a Nydus image already");
+  std::string config_name = "config " + digest_text(image.manifest.config.digest);
+  TRY_ASSIGN(Buffer config, image.folder.read_blob(image.manifest.config));
+  TRY_ASSIGN(image.config, parse_config(config, config_name));
+  if (options.platform && !image.config.platform.serves(*options.platform))
+    return make_error(Code::not_found,
+                      fmt::format("{}: is for {}, not {}", config_name,
+                                  printable(to_string(image.config.platform)), to_string(*options.platform)));
+  if (image.config.diff_ids.size() != image.manifest.layers.size())
+    return make_error(Code::corrupt, fmt::format("{}: {} diff_ids for {} layers", config_name,
+                                                 image.config.diff_ids.size(), image.manifest.layers.size()));
+  if (image.manifest.layers.empty()) return make_error(Code::corrupt, name + ": has no layers");
+  return image;
+}
+
+std::vector<SourceLayer> source_layers(const SourceImage& image) {
+  std::vector<SourceLayer> layers;
+  for (size_t i = 0; i < image.manifest.layers.size(); i++) {
+    const Descriptor& descriptor = image.manifest.layers[i];
+    layers.push_back({descriptor, image.config.diff_ids[i],
+                      fmt::format("layer {} ({})", i + 1, digest_text(descriptor.digest))});
+  }
+  return layers;
+}
+
+// Layers in parallel, sharing one pool.
+class LayerRun {
+ public:
+  LayerRun(const SourceImage& image, const LayoutTransaction& target, const ConvertOptions& options)
+      : image_(image),
+        target_(target),
+        options_(options),
+        layers_(source_layers(image)),
+        pool_(options.jobs) {
+    done_.resize(layers_.size());
+  }
+
+  Result<std::vector<ConvertedLayer>> run() {
+    // With lower layers as dictionary each has to wait for those below it.
+    size_t at_once = options_.dedupe_image ? 1 : std::min({options_.jobs, layers_.size(), kLayersAtOnce});
+    std::vector<std::thread> threads;
+    for (size_t i = 1; i < at_once; i++) threads.emplace_back([this] { work(); });
+    work();
+    for (auto& thread : threads) thread.join();
+    return collect();
+  }
+
+ private:
+  void work() {
+    for (size_t i = next_++; i < layers_.size() && !stop_; i = next_++) {
+      BuildOptions build = options_.build;
+      std::unique_ptr<Dictionary> lower = lower_layers();
+      if (lower) build.chunks.dictionary = lower.get();
+      done_[i].emplace(convert_layer(image_.folder, target_, layers_[i], build, pool_, stop_));
+      if (!*done_[i]) {
+        stop_ = true;
+      } else if (options_.dedupe_image) {
+        remember((*done_[i])->tree);
+      }
+    }
+  }
+
+  std::unique_ptr<Dictionary> lower_layers() const {
+    if (!options_.dedupe_image) return nullptr;
+    Tree copy;
+    copy.blobs = known_.blobs;
+    copy.chunks = known_.chunks;
+    return std::make_unique<Dictionary>(std::move(copy));
+  }
+
+  // Adds what the layer brought along; what it found below is known already.
+  void remember(const Tree& tree) {
+    std::vector<uint32_t> number(tree.blobs.size());
+    for (size_t i = 0; i < tree.blobs.size(); i++) {
+      auto known = std::find_if(known_.blobs.begin(), known_.blobs.end(),
+                                [&](const Blob& blob) { return blob.id == tree.blobs[i].id; });
+      number[i] = narrow<uint32_t>(known - known_.blobs.begin());
+      if (known != known_.blobs.end()) continue;
+      known_.blobs.push_back(tree.blobs[i]);
+      // Readers would look for the id of a blob with a bootstrap in the name of the file they read.
+      known_.blobs.back().features &= ~uint32_t{ondisk::kBlobInlinedFsMeta};
+    }
+    for (Chunk chunk : tree.chunks) {
+      chunk.blob_index = number[chunk.blob_index];
+      known_.chunks.push_back(chunk);
+    }
+  }
+
+  // The error that stopped the run, not those that followed from stopping.
+  Result<std::vector<ConvertedLayer>> collect() {
+    for (auto& layer : done_)
+      if (layer && !*layer && layer->error().code != Code::cancelled) return std::move(*layer).error();
+    std::vector<ConvertedLayer> layers;
+    for (auto& layer : done_) {
+      if (!layer || !*layer) return make_error(Code::cancelled, "convert: stopped");
+      layers.push_back(std::move(**layer));
+    }
+    return layers;
+  }
+
+  const SourceImage& image_;
+  const LayoutTransaction& target_;
+  const ConvertOptions& options_;
+  std::vector<SourceLayer> layers_;
+  std::vector<std::optional<Result<ConvertedLayer>>> done_;
+  Tree known_;  // blobs and chunks of the layers so far, for --dedupe image
+  std::atomic<size_t> next_ = 0;
+  std::atomic<bool> stop_ = false;
+  WorkerPool pool_;
+};
+
+Result<Tree> merge_converted(std::vector<ConvertedLayer>& layers, const ConvertOptions& options) {
+  std::vector<MergeLayer> list;
+  for (size_t i = 0; i < layers.size(); i++)
+    list.push_back({fmt::format("layer {}", i + 1), std::move(layers[i].tree)});
+  TRY_ASSIGN(Tree tree,
+             merge_layers(std::move(list), {.keep_lowest_whiteouts = false, .guess_implied = false}));
+  tree.prefetch = resolve_prefetch(tree, options.prefetch);
+  return tree;
+}
+
+Descriptor blob_descriptor(const Digest& digest, uint64_t size) {
+  Descriptor descriptor;
+  descriptor.media_type = kNydusBlobType;
+  descriptor.digest = digest;
+  descriptor.size = size;
+  descriptor.annotations[std::string(kNydusBlobAnnotation)] = "true";
+  return descriptor;
+}
+
+// Blobs of a chunk dictionary that the image needs besides its own: they travel with it, so the target
+// must have them.
+Result<std::vector<Descriptor>> dictionary_blobs(const Tree& tree, const std::vector<ConvertedLayer>& layers,
+                                                 const std::string& target) {
+  std::vector<Descriptor> found;
+  for (const Blob& blob : tree.blobs) {
+    auto own = [&](const ConvertedLayer& layer) { return to_hex(layer.digest) == blob.id; };
+    if (std::any_of(layers.begin(), layers.end(), own)) continue;
+    std::string path = target + "/blobs/sha256/" + blob.id;
+    auto fd = os::open(path, O_RDONLY);
+    if (!fd) return std::move(fd).error().within("a blob of the chunk dictionary");
+    TRY_ASSIGN(struct stat st, os::stat_of(fd->get(), path));
+    TRY_ASSIGN(Digest digest, digest_from_hex(blob.id));
+    found.push_back(blob_descriptor(digest, static_cast<uint64_t>(st.st_size)));
+  }
+  return found;
+}
+
+// Bootstrap and chunk tables, as the layer that comes last.
+Result<BootstrapLayer> bootstrap_layer(const Tree& tree, std::vector<ConvertedLayer>& layers,
+                                       ConvertReport& report) {
+  std::vector<LayerFile> files;
+  TRY_ASSIGN(Buffer image, build_bootstrap(tree));
+  report.bootstrap_size = image.size();
+  files.push_back({"image.boot", std::move(image)});
+  std::set<Digest> known;
+  for (ConvertedLayer& layer : layers)
+    if (!layer.chunk_table.empty() && known.insert(layer.digest).second)
+      files.push_back({to_hex(layer.digest) + ".blob.meta", std::move(layer.chunk_table)});
+  return make_bootstrap_layer(files);
+}
+
+Result<Descriptor> add_bootstrap_layer(LayoutTransaction& target, const BootstrapLayer& layer,
+                                       const Manifest& source) {
+  bool docker = source.media_type == kDockerManifestType;
+  TRY_ASSIGN(Descriptor descriptor,
+             target.add_bytes(layer.gzip, std::string(docker ? kDockerGzipLayerType : kOciGzipLayerType)));
+  descriptor.annotations[std::string(kNydusBootstrapAnnotation)] = "true";
+  descriptor.annotations[std::string(kNydusFsVersionAnnotation)] = "6";
+  return descriptor;
+}
+
+Result<Descriptor> add_config(LayoutTransaction& target, const SourceImage& source,
+                              const std::vector<Descriptor>& blobs, const Digest& bootstrap) {
+  ImageConfig config = source.config;
+  std::vector<Digest> diff_ids;
+  for (const Descriptor& blob : blobs) diff_ids.push_back(blob.digest);
+  diff_ids.push_back(bootstrap);
+  // Readers count histories against layers.
+  for (size_t i = source.manifest.layers.size(); i < blobs.size(); i++)
+    config.add_history("Nydus Converter", "Nydus Chunk Dictionary Layer");
+  config.set_diff_ids(std::move(diff_ids));
+  config.add_history("Nydus Converter", "Nydus Bootstrap Layer");
+  TRY_ASSIGN(Descriptor added,
+             target.add_bytes(as_bytes(serialize(config)), source.manifest.config.media_type));
+  Descriptor descriptor = source.manifest.config;
+  descriptor.digest = added.digest;
+  descriptor.size = added.size;
+  return descriptor;
+}
+
+Result<Descriptor> add_manifest(LayoutTransaction& target, const SourceImage& source,
+                                std::vector<Descriptor> layers, const Descriptor& config) {
+  Manifest manifest = source.manifest;
+  manifest.config = config;
+  manifest.layers = std::move(layers);
+  manifest.annotations[std::string(kNydusSourceDigestAnnotation)] = digest_text(source.descriptor.digest);
+  manifest.annotations[std::string(kNydusFsVersionAnnotation)] = "6";
+  return target.add_bytes(as_bytes(serialize(manifest)), manifest.media_type);
+}
+
+Json platform_json(const Platform& platform) {
+  Json object = {{"architecture", platform.architecture}, {"os", platform.os}};
+  if (!platform.variant.empty()) object["variant"] = platform.variant;
+  return object;
+}
+
+Result<void> require_layout(const ImageReference& reference) {
+  if (reference.transport == Transport::oci_layout) return {};
+  return make_error(Code::unsupported,
+                    fmt::format("{}: not supported yet: {}", printable(to_string(reference)),
+                                transport_name(reference.transport)));
+}
+
+}  // namespace
+
+Result<ConvertReport> convert_image(const ImageReference& source, const ImageReference& target,
+                                    const ConvertOptions& options) {
+  TRY(require_layout(source));
+  TRY(require_layout(target));
+  ConvertReport report;
+  TRY_ASSIGN(SourceImage image, open_source(source, options));
+  TRY_ASSIGN(LayoutTransaction transaction, LayoutTransaction::create(target.path));
+  TRY_ASSIGN(auto layers, LayerRun(image, transaction, options).run());
+  TRY_ASSIGN(Tree tree, merge_converted(layers, options));
+  TRY_ASSIGN(BootstrapLayer bootstrap, bootstrap_layer(tree, layers, report));
+
+  std::vector<Descriptor> descriptors;
+  for (const ConvertedLayer& layer : layers) descriptors.push_back(blob_descriptor(layer.digest, layer.size));
+  TRY_ASSIGN(auto foreign, dictionary_blobs(tree, layers, target.path));
+  descriptors.insert(descriptors.end(), foreign.begin(), foreign.end());
+  TRY_ASSIGN(Descriptor config, add_config(transaction, image, descriptors, bootstrap.diff_id));
+  TRY_ASSIGN(Descriptor last, add_bootstrap_layer(transaction, bootstrap, image.manifest));
+  report.bootstrap_layer_size = last.size;
+  descriptors.push_back(std::move(last));
+  TRY_ASSIGN(Descriptor manifest, add_manifest(transaction, image, std::move(descriptors), config));
+  report.manifest = manifest.digest;
+  for (ConvertedLayer& layer : layers) {
+    transaction.add(std::move(layer.file), layer.digest);
+    report.layers.push_back(std::move(layer.report));
+  }
+  manifest.document["platform"] = platform_json(image.config.platform);
+  TRY(transaction.publish(std::move(manifest), target.tag));
+  return report;
+}
+
+}  // namespace mkfs

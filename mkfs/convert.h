@@ -1,0 +1,45 @@
+// An OCI image becomes a Nydus image: each layer a blob, merged under one bootstrap
+// (nydus-rafs-v6.md 3.1). Nothing is visible at the target before everything is complete.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "erofs-format/base/result.h"
+#include "erofs-format/image/layout_folder.h"
+#include "erofs-format/image/reference.h"
+#include "mkfs/build.h"
+
+namespace mkfs {
+
+using namespace erofs_format;
+
+struct ConvertOptions {
+  BuildOptions build;                 // how each layer is built
+  size_t jobs = 1;                    // threads in all
+  std::optional<Platform> platform;   // absent: this machine's
+  bool dedupe_image = false;          // lower layers are the dictionary of those above them
+  std::vector<std::string> prefetch;  // patterns
+};
+
+// What became of one layer, for --report.
+struct LayerReport {
+  Digest source;  // as it was pulled
+  uint64_t source_size = 0;
+  Digest blob;  // as it was made
+  uint64_t blob_size = 0;
+  BuildCounters counters;
+};
+
+struct ConvertReport {
+  std::vector<LayerReport> layers;
+  uint64_t bootstrap_size = 0;
+  uint64_t bootstrap_layer_size = 0;
+  Digest manifest;
+};
+
+Result<ConvertReport> convert_image(const ImageReference& source, const ImageReference& target,
+                                    const ConvertOptions& options);
+
+}  // namespace mkfs
