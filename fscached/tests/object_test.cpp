@@ -1,0 +1,299 @@
+// A blob in the cache with a fake kernel and a fake storage, on a real loop and a real file.
+#include "fscached/object/blob_object.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <deque>
+
+#include "fscached/tests/scratch.h"
+
+using namespace fscached;
+
+namespace {
+
+constexpr uint32_t kChunks = 8, kSize = 6000, kStep = 8192;
+
+struct FakeKernel final : KernelBackend {
+  void answer(uint32_t slot, int error) override { answers[slot].push_back(error); }
+  void add_object(ObjectId, uint64_t, uint64_t) override {}
+  void remove_object(ObjectId) override {}
+  std::map<uint32_t, std::vector<int>> answers;
+};
+
+// Answers when told to; until then reads wait.
+class FakeStorage final : public Storage {
+ public:
+  FakeStorage(Loop& loop, Buffer blob) : loop_(loop), blob_(std::move(blob)) {}
+  FetchId read(const std::string&, uint64_t offset, std::span<uint8_t> into, Done done) override {
+    reads.emplace_back(offset, into.size());
+    auto answer = [this, offset, into, done] {
+      if (fails) return done(make_error(Code::network, "fake: refused"));
+      std::copy_n(blob_.begin() + static_cast<ptrdiff_t>(offset), into.size(), into.begin());
+      if (lies) into[into.size() / 2] ^= 1;
+      done({});
+    };
+    if (held)
+      waiting.push_back(answer);
+    else
+      loop_.post(answer);
+    return reads.size();
+  }
+  void cancel(FetchId) override {}
+  void size(const std::string&, std::function<void(Result<uint64_t>)> done) override { done(blob_.size()); }
+  std::string describe() const override { return "fake"; }
+  void let_go() {
+    held = false;
+    for (auto& answer : waiting) loop_.post(answer);
+    waiting.clear();
+  }
+  std::vector<std::pair<uint64_t, uint64_t>> reads;
+  std::deque<std::function<void()>> waiting;
+  bool lies = false, fails = false, held = false;
+
+ private:
+  Loop& loop_;
+  Buffer blob_;
+};
+
+Buffer content() {
+  Buffer bytes(kChunks * kSize);
+  uint32_t state = 1;
+  for (uint8_t& byte : bytes) byte = static_cast<uint8_t>((state = state * 1664525 + 1013904223) >> 24);
+  return bytes;
+}
+
+ByteView chunk_of(const Buffer& blob, uint32_t i) { return ByteView(blob).subspan(i * kSize, kSize); }
+
+Blob some_blob() {
+  Blob blob;
+  blob.id = std::string(64, 'a');
+  blob.uncompressed_size = kChunks * kStep;
+  return blob;
+}
+
+// `known`: bit i = the image uses chunk i.
+Result<std::shared_ptr<const BlobLayout>> layout_of(const Buffer& blob, uint32_t known = 0xff) {
+  ChunkTable table;
+  std::vector<Digest> digests(kChunks);
+  for (uint32_t i = 0; i < kChunks; i++) {
+    ChunkSpan span;
+    span.uncompressed_offset = i * kStep;
+    span.compressed_offset = i * kSize;
+    span.uncompressed_size = span.compressed_size = kSize;
+    table.chunks.push_back(span);
+    if (known >> i & 1) digests[i] = digest_of(Digester::blake3, chunk_of(blob, i));
+  }
+  return BlobLayout::create(some_blob(), std::move(table), std::move(digests));
+}
+
+struct World {
+  World() {
+    storage = std::make_shared<FakeStorage>(*loop, blob);
+    make(0xff);
+  }
+  void make(uint32_t known) {
+    os::UniqueFd file(open(path("data").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    REQUIRE(ftruncate(file.get(), kChunks * kStep) == 0);
+    ObjectEnvironment environment = {*loop, *pool, memory, counters,
+                                     [this](ObjectId, bool on) { marks.push_back(on); }};
+    object = std::make_shared<BlobObject>(environment, 1, std::move(file), path("presence"),
+                                          *layout_of(blob, known));
+    object->add_source(storage);
+  }
+  std::string path(const std::string& name) const { return scratch.path() + "/" + name; }
+  void request(uint32_t slot, uint64_t offset, uint64_t count) {
+    object->on_request({1, offset, count, 0}, Ticket(kernel, slot));
+  }
+  // Lets everything under way end.
+  void settle() {
+    loop->after_ms(50, [this](int32_t) { loop->stop(); });
+    REQUIRE(loop->run());
+  }
+  template <typename Condition>
+  void run_until(Condition condition) {
+    for (int i = 0; i < 200 && !condition(); i++) settle();
+    REQUIRE(condition());
+  }
+  bool answered(uint32_t slot) { return !kernel.answers[slot].empty(); }
+  Buffer data(uint32_t chunk) {
+    Buffer bytes(kStep);
+    os::UniqueFd file(open(path("data").c_str(), O_RDONLY | O_CLOEXEC));
+    REQUIRE(os::pread_exact(file.get(), chunk * kStep, bytes, "data"));
+    return bytes;
+  }
+  Presence saved() {
+    auto read = decode_presence(*os::read_file(path("presence"), 1 << 20), "presence");
+    REQUIRE(read);
+    return *read;
+  }
+
+  Scratch scratch;
+  Buffer blob = content();
+  std::unique_ptr<Loop> loop = std::move(*Loop::create(16));
+  std::unique_ptr<DecodePool> pool = std::make_unique<DecodePool>(*loop, 2);
+  FetchMemory memory{1 << 20};
+  ObjectCounters counters;
+  std::vector<bool> marks;
+  FakeKernel kernel;
+  std::shared_ptr<FakeStorage> storage;
+  std::shared_ptr<BlobObject> object;
+};
+
+using Answers = std::vector<int>;
+
+}  // namespace
+
+TEST_CASE(
+    "object: a missing range is fetched once, in one request, written with zeros behind it, then answered") {
+  World world;
+  world.storage->held = true;
+  world.request(1, 0, 3 * kStep);
+  world.request(2, kStep, 4096);  // joins
+  world.settle();
+  CHECK_FALSE(world.answered(1));
+  world.storage->let_go();
+  world.run_until([&] { return world.answered(1) && world.answered(2); });
+  CHECK(world.kernel.answers[1] == Answers{0});
+  CHECK(world.kernel.answers[2] == Answers{0});
+  CHECK(world.storage->reads == std::vector<std::pair<uint64_t, uint64_t>>{{0, 3 * kSize}});
+  Buffer bytes = world.data(1);
+  CHECK(std::equal(bytes.begin(), bytes.begin() + kSize, chunk_of(world.blob, 1).begin()));
+  CHECK(std::all_of(bytes.begin() + kSize, bytes.end(), [](uint8_t byte) { return byte == 0; }));
+  world.request(3, 2 * kStep, 4096);  // at once
+  CHECK(world.kernel.answers[3] == Answers{0});
+  CHECK(world.memory.used() == 0);
+}
+
+TEST_CASE("object: bad bytes are EIO, nothing is written, the next read tries again") {
+  World world;
+  world.storage->lies = true;
+  world.request(1, 0, 4096);
+  world.run_until([&] { return world.answered(1); });
+  CHECK(world.kernel.answers[1] == Answers{EIO});
+  Buffer bytes = world.data(0);
+  CHECK(std::all_of(bytes.begin(), bytes.end(), [](uint8_t byte) { return byte == 0; }));
+  CHECK(world.object->present_chunks() == 0);
+  world.storage->lies = false;
+  world.storage->fails = true;
+  world.request(2, 0, 4096);
+  world.run_until([&] { return world.answered(2); });
+  CHECK(world.kernel.answers[2] == Answers{EIO});
+  world.storage->fails = false;
+  world.request(3, 0, 4096);
+  world.run_until([&] { return world.answered(3); });
+  CHECK(world.kernel.answers[3] == Answers{0});
+  CHECK(world.memory.used() == 0);
+}
+
+TEST_CASE("object: another source is tried before a reader sees an error") {
+  World world;
+  world.storage->lies = true;
+  auto good = std::make_shared<FakeStorage>(*world.loop, world.blob);
+  world.object->add_source(good);
+  world.request(1, 0, 4096);
+  world.run_until([&] { return world.answered(1); });
+  CHECK(world.kernel.answers[1] == Answers{0});
+  CHECK(good->reads.size() == 1);
+}
+
+TEST_CASE("object: when everything is there presence is saved, then the mark goes") {
+  World world;
+  bool finished = false;
+  world.object->complete(0, [&](Result<void> result) { finished = static_cast<bool>(result); });
+  world.run_until([&] { return finished && !world.marks.empty(); });
+  CHECK(world.marks == std::vector<bool>{false});
+  Presence presence = world.saved();
+  CHECK_FALSE(presence.clean);
+  CHECK(std::none_of(presence.digests.begin(), presence.digests.end(),
+                     [](const Digest& d) { return d.is_zero(); }));
+}
+
+TEST_CASE("object: after a clean stop presence is believed, after an unclean one it is hashed first") {
+  for (bool clean : {true, false}) {
+    World world;
+    bool saved = false;
+    world.object->complete(
+        0, [&](Result<void>) { world.object->save(clean, [&](Result<void> r) { saved = bool(r); }); });
+    world.run_until([&] { return saved; });
+    // Rot: one bit of chunk 2.
+    os::UniqueFd file(open(world.path("data").c_str(), O_RDWR | O_CLOEXEC));
+    uint8_t byte = world.data(2)[100] ^ 1;
+    REQUIRE(os::pwrite_all(file.get(), 2 * kStep + 100, ByteView(&byte, 1), "data"));
+    world.make(0xff);
+    size_t reads = world.storage->reads.size();
+    world.object->believe(world.saved());
+    CHECK(world.object->is_complete() == clean);
+    if (clean) continue;
+    world.request(1, 0, kChunks * kStep);
+    world.run_until([&] { return world.answered(1); });
+    CHECK(world.kernel.answers[1] == Answers{0});
+    CHECK(world.storage->reads.size() == reads + 1);  // chunk 2 alone
+    CHECK(world.storage->reads.back().first == 2 * kSize);
+    CHECK(world.counters.chunks_rehashed == kChunks - 1);
+    CHECK(world.data(2)[100] == chunk_of(world.blob, 2)[100]);
+  }
+}
+
+TEST_CASE("object: presence is believed only for the digests it was written for") {
+  World world;
+  bool saved = false;
+  world.object->complete(
+      0, [&](Result<void>) { world.object->save(true, [&](Result<void> r) { saved = bool(r); }); });
+  world.run_until([&] { return saved; });
+  Presence presence = world.saved();
+  presence.digests[3] = sha256(as_bytes("another image's idea of chunk 3"));
+  world.make(0xff);
+  world.object->believe(presence);
+  CHECK(world.object->present_chunks() == kChunks - 1);
+}
+
+TEST_CASE("object: a second image adds chunks, and one that contradicts is refused") {
+  World world;
+  world.make(0x0f);
+  CHECK(world.object->known_chunks() == 4);
+  REQUIRE(world.object->learn(**layout_of(world.blob, 0xf3)));
+  CHECK(world.object->known_chunks() == 8);
+  world.request(1, 7 * kStep, 4096);
+  world.run_until([&] { return world.answered(1); });
+  CHECK(world.kernel.answers[1] == Answers{0});
+  Buffer other = world.blob;
+  other[0] ^= 1;
+  auto refused = world.object->learn(**layout_of(other));
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().message.find("chunk 0") != std::string::npos);
+}
+
+TEST_CASE("layout: chunks that overlap or leave the file are refused") {
+  Buffer blob = content();
+  auto with = [&](uint32_t index, uint64_t offset, uint32_t size) {
+    ChunkTable table = (*layout_of(blob))->table();
+    table.chunks[index].uncompressed_offset = offset;
+    table.chunks[index].uncompressed_size = size;
+    return static_cast<bool>(BlobLayout::create(some_blob(), table, (*layout_of(blob))->digests()));
+  };
+  CHECK(with(7, 7 * kStep, kSize));
+  CHECK_FALSE(with(7, 6 * kStep, kSize));
+  CHECK_FALSE(with(7, 6 * kStep + 4096, kSize));
+  CHECK_FALSE(with(7, 8 * kStep, kSize));
+  CHECK_FALSE(with(7, 7 * kStep + 512, kSize));
+  CHECK_FALSE(with(7, UINT64_MAX - 4095, kSize));
+  CHECK_FALSE(with(7, 7 * kStep, 0));
+  CHECK_FALSE(with(7, 7 * kStep, 3 * 4096));
+}
+
+TEST_CASE("layout: chunks of a range") {
+  auto layout = *layout_of(content());
+  auto in = [&](uint64_t offset, uint64_t count) {
+    auto chunks = layout->chunks_in(offset, count);
+    return std::vector<uint32_t>(chunks.begin(), chunks.end());
+  };
+  CHECK(in(0, 4096) == std::vector<uint32_t>{0});
+  CHECK(in(0, kStep) == std::vector<uint32_t>{0});
+  CHECK(in(kStep - 1, 2) == std::vector<uint32_t>{0, 1});
+  CHECK(in(3 * kStep, 0).empty());
+  CHECK(in(0, UINT64_MAX).size() == kChunks);
+  CHECK(in(4096, UINT64_MAX).size() == kChunks);
+  CHECK(in(kChunks * kStep, 4096).empty());
+}
