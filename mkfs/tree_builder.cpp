@@ -141,8 +141,10 @@ void TreeBuilder::set_attributes(Inode& inode, const SourceEntry& entry) const {
 }
 
 // A single layer has nothing below it: what marks a removal hides nothing and is left out.
-bool TreeBuilder::is_whiteout(std::string_view name, const SourceEntry& entry) const {
-  if (whiteouts_ == WhiteoutSpec::oci) return name.starts_with(".wh.");
+// So is what lies in a directory of such a name, as aufs kept some.
+bool TreeBuilder::is_whiteout(const SourceEntry& entry) const {
+  if (whiteouts_ == WhiteoutSpec::oci)
+    return entry.path.starts_with(".wh.") || entry.path.find("/.wh.") != std::string::npos;
   return whiteouts_ == WhiteoutSpec::overlayfs && S_ISCHR(entry.mode) && entry.rdev == 0;
 }
 
@@ -182,7 +184,7 @@ Result<InodeId> TreeBuilder::add(const SourceEntry& entry) {
   if (name.size() > ondisk::kMaxNameLength)
     return refuse(Code::too_large, entry.path,
                   fmt::format("name of {} bytes, {} are possible", name.size(), ondisk::kMaxNameLength));
-  if (is_whiteout(name, entry)) return kNoInode;
+  if (is_whiteout(entry)) return kNoInode;
   TRY_ASSIGN(InodeId parent, parent_of(parent_path(entry.path)));
   if (entry.hard_link_to.empty() && S_ISDIR(entry.mode)) return add_directory(parent, name, entry);
   InodeId old = find(parent, name);

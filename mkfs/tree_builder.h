@@ -37,7 +37,7 @@ class TreeBuilder {
   Result<InodeId> add_hard_link(InodeId parent, std::string_view name, const SourceEntry& entry);
   Result<InodeId> parent_of(std::string_view path);
   void set_attributes(Inode& inode, const SourceEntry& entry) const;
-  bool is_whiteout(std::string_view name, const SourceEntry& entry) const;
+  bool is_whiteout(const SourceEntry& entry) const;
 
   InodeId find(InodeId parent, std::string_view name) const;
   InodeId find_path(std::string_view path) const;
