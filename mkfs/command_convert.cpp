@@ -19,11 +19,15 @@ constexpr Option kOwnOptions[] = {
     {"dedupe", 0, "layer|image", "image: a chunk of a lower layer is not stored again (layer)"},
 };
 
+// Names are matched where a source is opened, which layers are not: what an image holds stays.
+constexpr std::string_view kNotForImages = "exclude";
+
 constexpr auto kOptions = [] {
-  std::array<Option, kBuildOptions.size() + std::size(kOwnOptions)> all{};
+  std::array<Option, kBuildOptions.size() - 1 + std::size(kOwnOptions)> all{};
   size_t count = 0;
   for (const Option& option : kOwnOptions) all[count++] = option;
-  for (const Option& option : kBuildOptions) all[count++] = option;
+  for (const Option& option : kBuildOptions)
+    if (option.name != kNotForImages) all[count++] = option;
   return all;
 }();
 

@@ -43,8 +43,8 @@ UstarHeader header(const std::string& name, char type, uint32_t mode, uint64_t s
   octal(entry.mtime, 0);
   entry.type = type;
   uint32_t sum = 0;
-  for (unsigned char byte : std::string_view(reinterpret_cast<const char*>(&entry), sizeof entry))
-    sum += byte;
+  ByteView bytes(reinterpret_cast<const uint8_t*>(&entry), sizeof entry);
+  for (uint8_t byte : bytes) sum += byte;
   // Six digits, NUL, and the space that is there already.
   std::string digits = fmt::format("{:06o}", sum);
   std::memcpy(entry.checksum, digits.c_str(), digits.size() + 1);
