@@ -11,6 +11,7 @@
 #include "fscached/control/commands.h"
 #include "fscached/control/config.h"
 #include "fscached/control/line_socket.h"
+#include "fscached/storage/named_image.h"
 
 namespace fscached {
 
@@ -116,18 +117,25 @@ Result<json> request_mount(const std::string& socket, const MountRequest& mount)
   return call(socket, request);
 }
 
-Error no_image_names(const std::string& image) {
-  return make_error(
-      Code::unsupported,
-      fmt::format("{}: mounting by image name is not supported yet: use --bootstrap and --blobs", image));
+// The daemon keeps its own copy of the bootstrap, so that ours is gone afterwards.
+Result<json> request_named_mount(const std::string& socket, const std::string& image,
+                                 const std::string& mountpoint, const std::string& options) {
+  TRY_ASSIGN(NamedImage named, open_named_image(image));
+  TRY_ASSIGN(os::PendingFile file, os::PendingFile::create("/tmp", 0600));
+  TRY(os::write_all(file.fd(), named.bootstrap, file.temporary_path()));
+  return request_mount(socket, {file.temporary_path(), named.where, mountpoint, options});
 }
 
 Result<void> run_mount(const Arguments& arguments) {
   const auto& operands = arguments.positional();
   bool by_parts = arguments.has("bootstrap") || arguments.has("blobs");
-  if (operands.size() == 2 && !by_parts) return no_image_names(operands[0]);
+  if (operands.size() == 2 && !by_parts) {
+    TRY_ASSIGN(json named, request_named_mount(socket_of(arguments), operands[0], operands[1],
+                                               arguments.value_or("options", "")));
+    return arguments.has("json") ? print_json(named) : Result<void>();
+  }
   if (operands.size() != 1 || !arguments.has("bootstrap") || !arguments.has("blobs"))
-    return usage_error("mount: wanted are --bootstrap FILE --blobs WHERE MOUNTPOINT");
+    return usage_error("mount: wanted are IMAGE MOUNTPOINT or --bootstrap FILE --blobs WHERE MOUNTPOINT");
   TRY_ASSIGN(json result,
              request_mount(socket_of(arguments), {*arguments.value("bootstrap"), *arguments.value("blobs"),
                                                   operands[0], arguments.value_or("options", "")}));
@@ -157,10 +165,13 @@ Result<void> run_helper(const Arguments& arguments) {
   std::string bootstrap = take_option(options, "bootstrap");
   std::string blobs = take_option(options, "blobs");
   std::string socket = take_option(options, "socket");
-  if (bootstrap.empty() || blobs.empty()) return no_image_names(operands[0]);
+  if (socket.empty()) socket = kDefaultSocket;
   if (arguments.has("fake")) return {};
-  TRY_ASSIGN(json result, request_mount(socket.empty() ? kDefaultSocket : socket,
-                                        {bootstrap, blobs, operands[1], options}));
+  if (bootstrap.empty() || blobs.empty()) {
+    TRY_ASSIGN(json named, request_named_mount(socket, operands[0], operands[1], options));
+    return {};
+  }
+  TRY_ASSIGN(json result, request_mount(socket, {bootstrap, blobs, operands[1], options}));
   return {};
 }
 
@@ -235,7 +246,7 @@ Result<void> run_fetch(const Arguments& arguments) {
 
 }  // namespace
 
-const Command kMountCommand = {"mount", "[OPTIONS] --bootstrap FILE --blobs WHERE MOUNTPOINT",
+const Command kMountCommand = {"mount", "[OPTIONS] IMAGE MOUNTPOINT",
                                "Mount an image; returns when a read has proved the mount.", kMountOptions,
                                run_mount};
 const Command kUmountCommand = {"umount", "[OPTIONS] MOUNTPOINT", "Unmount an image; what was fetched stays.",
