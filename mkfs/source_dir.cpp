@@ -168,7 +168,7 @@ Result<bool> DirectorySource::next(SourceEntry& entry) {
 // Nothing is opened whose opening could do something (devices, FIFOs): those are only named.
 Result<os::UniqueFd> DirectorySource::open_entry(const Directory& parent, const Name& name,
                                                  const SourceEntry& entry, struct stat& st) {
-  uint32_t type = DTTOIF(name.type);
+  auto type = static_cast<uint32_t>(DTTOIF(name.type));
   if (name.type == DT_UNKNOWN) {
     if (::fstatat(parent.fd.get(), name.text.c_str(), &st, AT_SYMLINK_NOFOLLOW) < 0)
       return errno_error(shown(entry.path));

@@ -77,7 +77,7 @@ Buffer random_bytes(std::mt19937& random, size_t size) {
 std::vector<File> many_files(uint32_t seed) {
   std::mt19937 random(seed);
   std::vector<Buffer> contents = {Buffer(), Buffer(70000), Buffer(1)};
-  for (size_t size : {1, 100, 4095, 4096, 4097, 8192, 12289, 50000})
+  for (size_t size : {1u, 100u, 4095u, 4096u, 4097u, 8192u, 12289u, 50000u})
     contents.push_back(random_bytes(random, size));
   std::vector<File> files;
   for (int i = 0; i < 300; i++) {
@@ -162,7 +162,7 @@ TEST_CASE("an image has the same bytes with 1, 2 and 8 jobs, and gives back what
       CAPTURE(seed);
       CAPTURE(i);
       Built one = build(files, variants[i], 1);
-      for (size_t jobs : {2, 8}) {
+      for (size_t jobs : {2u, 8u}) {
         Built other = build(files, variants[i], jobs);
         CHECK(other.blob == one.blob);
         CHECK(other.result.bootstrap == one.result.bootstrap);
