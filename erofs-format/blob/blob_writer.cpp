@@ -6,25 +6,12 @@ namespace erofs_format {
 
 using namespace ondisk;
 
-// Bytes written with one system call; larger pieces go by themselves.
-constexpr size_t kWriteBuffer = size_t{256} << 10;
-
 BlobWriter::BlobWriter(int fd, std::string name, BlobWriterOptions options)
-    : fd_(fd), name_(std::move(name)), options_(options) {}
+    : stream_(fd, std::move(name)), options_(options) {}
 
 Result<void> BlobWriter::write(ByteView bytes) {
-  hash_.update(bytes);
   size_ += bytes.size();
-  if (unwritten_.size() + bytes.size() > kWriteBuffer) TRY(flush());
-  if (bytes.size() > kWriteBuffer) return os::write_all(fd_, bytes, name_);
-  unwritten_.insert(unwritten_.end(), bytes.begin(), bytes.end());
-  return {};
-}
-
-Result<void> BlobWriter::flush() {
-  TRY(os::write_all(fd_, unwritten_, name_));
-  unwritten_.clear();
-  return {};
+  return stream_.write(bytes);
 }
 
 // Plain blobs have no headers at all.
@@ -37,7 +24,6 @@ Result<uint64_t> BlobWriter::append(ByteView stored) {
   uint64_t offset = size_;
   TRY(write(stored));
   data_size_ = size_;
-  if (options_.toc) section_hash_.update(stored);
   return offset;
 }
 
@@ -55,6 +41,10 @@ Result<void> BlobWriter::finish_data(const ChunkTable& table, const std::vector<
   blob.uncompressed_size = align_up(last.uncompressed_offset + last.uncompressed_size, 4096);
 
   TRY(end_section(kSectionBlob, data_size_));
+  // What the table of contents calls the digest of image.blob covers the header that follows it too: all
+  // that was written so far.
+  TRY(stream_.drain());
+  Digest section_digest = stream_.digest();
   blob.ci_offset = size_;
   TRY_ASSIGN(EncodedChunkTable encoded, encode_chunk_table(table, blob.features, size_));
   blob.ci_compressor = static_cast<uint32_t>(encoded.compressor);
@@ -66,9 +56,7 @@ Result<void> BlobWriter::finish_data(const ChunkTable& table, const std::vector<
   blob.compressed_size = size_;
   if (!options_.toc) return {};
 
-  // The digest of image.blob covers the header that follows it too.
-  section_hash_.update(bytes_of(section_header(kSectionBlob, data_size_)));
-  toc_.push_back({kSectionBlob, kTocRaw, section_hash_.digest(), 0, data_size_, blob.uncompressed_size});
+  toc_.push_back({kSectionBlob, kTocRaw, section_digest, 0, data_size_, blob.uncompressed_size});
   toc_.push_back({kSectionMeta, encoded.compressor == Compressor::zstd ? kTocZstd : kTocRaw,
                   encoded.uncompressed_digest, blob.ci_offset, encoded.data.size(),
                   encoded.uncompressed_size});
@@ -110,7 +98,7 @@ Result<void> BlobWriter::finish(Blob& blob) {
   }
   // Blobs with an inlined bootstrap keep the size they had before it (nydus-rafs-v6.md 2.6).
   if (!options_.inline_meta) blob.compressed_size = size_;
-  return flush();
+  return stream_.drain();
 }
 
 }  // namespace erofs_format

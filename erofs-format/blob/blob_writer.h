@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "erofs-format/base/digest.h"
-#include "erofs-format/base/os.h"
 #include "erofs-format/base/result.h"
 #include "erofs-format/blob/chunk_table.h"
+#include "erofs-format/blob/stream_writer.h"
 #include "erofs-format/blob/toc.h"
 #include "erofs-format/bootstrap/tree.h"
 
@@ -38,20 +38,15 @@ class BlobWriter {
   Result<void> finish(Blob& blob);
 
   uint64_t size() const { return size_; }
-  // SHA-256 of everything appended: the blob's id.
-  Digest digest() const { return hash_.digest(); }
+  // SHA-256 of everything written, the blob's id; only after finish().
+  Digest digest() const { return stream_.digest(); }
 
  private:
   Result<void> write(ByteView bytes);
-  Result<void> flush();
   Result<void> end_section(const char* name, uint64_t size);
 
-  int fd_;
-  std::string name_;
+  StreamWriter stream_;
   BlobWriterOptions options_;
-  Sha256 hash_;
-  Sha256 section_hash_;  // of image.blob with its header, as the table of contents wants it
-  Buffer unwritten_;     // small pieces, until they are worth a system call
   uint64_t size_ = 0;
   uint64_t data_size_ = 0;
   std::vector<TocEntry> toc_;

@@ -1,0 +1,50 @@
+// Writes and hashes on a thread of its own, so that whoever makes the bytes does not wait for
+// either. Never seeks.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "erofs-format/base/digest.h"
+#include "erofs-format/base/result.h"
+
+namespace erofs_format {
+
+class StreamWriter {
+ public:
+  // Writes to `fd` (borrowed); `name` is for messages.
+  StreamWriter(int fd, std::string name);
+  // What was not drained may not be written.
+  ~StreamWriter();
+  StreamWriter(const StreamWriter&) = delete;
+  StreamWriter& operator=(const StreamWriter&) = delete;
+
+  // Takes the bytes; waits while too many are unwritten. An error may be of bytes taken before.
+  Result<void> write(ByteView bytes);
+  // Everything taken is written when it returns.
+  Result<void> drain();
+  // SHA-256 of everything taken; only right after drain().
+  Digest digest() const { return hash_.digest(); }
+
+ private:
+  void run();
+  Result<void> hand_over();
+
+  int fd_;
+  std::string name_;
+  Sha256 hash_;
+  Buffer filling_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Buffer> waiting_;  // the first one is being written
+  std::deque<Buffer> free_;
+  Result<void> result_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace erofs_format
