@@ -25,9 +25,13 @@ def options(description, arguments):
     return parser.parse_args(arguments)
 
 
+def make_scratch(base):
+    return tempfile.mkdtemp(prefix="nydus-erofs-bench.", dir=base)
+
+
 @contextlib.contextmanager
 def scratch_folder(base):
-    folder = tempfile.mkdtemp(prefix="nydus-erofs-bench.", dir=base)
+    folder = make_scratch(base)
     try:
         yield folder
     finally:
