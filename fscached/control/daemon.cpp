@@ -115,7 +115,9 @@ Result<std::shared_ptr<BlobObject>> Daemon::adopt_file(const Message& file, os::
 }
 
 void Daemon::image_shown(uint32_t id) {
-  MountedImage& image = images_[id];
+  auto found = images_.find(id);
+  if (found == images_.end()) return;  // unmounted already, by somebody else
+  MountedImage& image = found->second;
   image.shown = true;
   for (ObjectId object_id : image.objects) {
     BlobObject* target = object(object_id);

@@ -143,7 +143,11 @@ Result<json> fetch_image(Daemon& daemon, const json& request, const Progress& pr
     std::this_thread::sleep_for(kProgressInterval);
   }
   if (state->error) return *state->error;
-  return daemon.on_loop<json>([&] { return describe(daemon, id, daemon.images()[id]); });
+  return daemon.on_loop<json>([&]() -> json {
+    auto image = daemon.images().find(id);
+    if (image == daemon.images().end()) return {{"state", "unmounted"}};
+    return describe(daemon, id, image->second);
+  });
 }
 
 Result<json> list_images(Daemon& daemon) {
