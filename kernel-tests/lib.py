@@ -11,6 +11,7 @@ process of its own process and mount namespace: whatever happens to it, its daem
 
 import contextlib
 import ctypes
+import json
 import os
 import shutil
 import signal
@@ -171,6 +172,24 @@ def expect_same(what, left, right, ignore=()):
 
 def without_sockets(described):
     return {path: record for path, record in described.items() if record["type"] != "sock"}
+
+
+def contents(folder):
+    """The bytes of every file of a flat folder, read past the page cache of the folder's own file system."""
+    found = {}
+    for name in sorted(os.listdir(folder)):
+        with open(os.path.join(folder, name), "rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            found[name] = file.read()
+    return found
+
+
+def wait_until(what, happened, patience=60):
+    deadline = time.monotonic() + patience
+    while not happened():
+        if time.monotonic() > deadline:
+            raise Failure(f"still not after {patience} s: {what}")
+        time.sleep(0.05)
 
 
 # --- what the host offers -------------------------------------------------------------------------------------------
@@ -337,6 +356,38 @@ class Daemon:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+
+    def worker(self):
+        """The process number of the worker; None between two of them."""
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children", encoding="ascii") as children:
+            for child in children.read().split():
+                with contextlib.suppress(OSError), open(f"/proc/{child}/comm", encoding="ascii") as name:
+                    if name.read().startswith("fscached"):
+                        return int(child)
+        return None
+
+    def kill(self):
+        """Ends keeper and worker at once, as a crash of the machine's memory would: what is mounted stays mounted."""
+        worker = self.worker()
+        os.kill(self.process.pid, signal.SIGKILL)  # first: it would start another worker
+        os.kill(worker, signal.SIGKILL)
+        self.process.wait()
+        os.waitpid(worker, 0)  # the test is the first process of its namespace: orphans are its children
+        self.mounts = []
+
+    def marks(self):
+        """How many cache files the kernel asks us about, as the kernel itself says."""
+        count = 0
+        for number in os.listdir(f"/proc/{self.process.pid}/fd"):
+            with contextlib.suppress(OSError), open(f"/proc/{self.process.pid}/fdinfo/{number}", encoding="ascii") as info:
+                count += sum(line.startswith("fanotify ino:") for line in info)
+        return count
+
+    def stats(self):
+        return json.loads(self.call("stats", "--json").stdout)
+
+    def listed(self):
+        return json.loads(self.call("list", "--json").stdout)
 
     def log_tail(self):
         with open(self.log_path, encoding="utf-8", errors="backslashreplace") as log:
