@@ -306,7 +306,7 @@ class Daemon:
     def __init__(self, name="daemon", *arguments, config=None):
         self.root = fresh_dir(name)
         self.socket = os.path.join(self.root, "fscached.sock")
-        self.log_path = work(f"{name}.log")
+        self.log_path = work(f"{name.replace(os.sep, '-')}.log")  # never on a disk under test
         self.arguments = list(arguments)
         if config is not None:
             path = work(f"{name}.toml")
