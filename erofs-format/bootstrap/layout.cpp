@@ -45,7 +45,7 @@ std::string LayoutBuilder::path_of(InodeId wanted) const {
       if (!tree_.inodes[id].entries) continue;
       for (const auto& entry : *tree_.inodes[id].entries) {
         if (entry.inode != wanted) continue;
-        path = "/" + printable(entry.name) + path;
+        path.insert(0, "/" + printable(entry.name));
         wanted = id;
         found = true;
         break;
