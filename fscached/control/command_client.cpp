@@ -158,10 +158,22 @@ std::string take_option(std::string& list, const std::string& key) {
   return value;
 }
 
+// mount(8) passes on what it took for itself, and "rw" when nothing was said.
+std::string without_words_of_mount(const std::string& list) {
+  std::string rest;
+  for (size_t start = 0; start < list.size();) {
+    size_t end = std::min(list.find(',', start), list.size());
+    std::string word = list.substr(start, end - start);
+    start = end + 1;
+    if (word != "rw" && word != "_netdev" && word != "nofail") rest += (rest.empty() ? "" : ",") + word;
+  }
+  return rest;
+}
+
 Result<void> run_helper(const Arguments& arguments) {
   const auto& operands = arguments.positional();
   if (operands.size() != 2) return usage_error("wanted are IMAGE MOUNTPOINT [-o OPTIONS]");
-  std::string options = arguments.value_or("options", "");
+  std::string options = without_words_of_mount(arguments.value_or("options", ""));
   std::string bootstrap = take_option(options, "bootstrap");
   std::string blobs = take_option(options, "blobs");
   std::string socket = take_option(options, "socket");

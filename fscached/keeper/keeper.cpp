@@ -359,8 +359,17 @@ void Keeper::refuse_stop(const std::string& why) {
   notify("STATUS=asked to stop, but images are in use: " + why);
 }
 
+// Nothing is mounted any more: no reader waits for it, and presence it did not save is checked next time.
+void Keeper::enforce_worker_stop() {
+  if (worker_ < 0 || Clock::now() <= stop_deadline_) return;
+  warn("the worker does not end: killed");
+  kill(worker_, SIGKILL);
+  stop_deadline_ = Clock::time_point::max();
+}
+
 void Keeper::advance_stop() {
-  if (!stopping_ || stop_sent_) return;
+  if (!stopping_) return;
+  if (stop_sent_) return enforce_worker_stop();
   drop_pending();
   if (!unmount_all()) return;
   sweep();
@@ -378,6 +387,7 @@ void Keeper::advance_stop() {
   message.op = Op::stop;
   send(message);
   stop_sent_ = true;
+  stop_deadline_ = Clock::now() + std::chrono::milliseconds(kWorkerStopTimeoutMs);
 }
 
 }  // namespace fscached::keeper

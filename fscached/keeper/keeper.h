@@ -77,6 +77,7 @@ class Keeper {
   void sweep();
   void release_files();
   void advance_stop();
+  void enforce_worker_stop();
   bool unmount_all();
   void refuse_stop(const std::string& why);
 
@@ -100,7 +101,7 @@ class Keeper {
   bool stopping_ = false;
   bool stop_sent_ = false;
   bool finished_ = false;
-  Clock::time_point stop_deadline_;
+  Clock::time_point stop_deadline_;  // of the kernel to let go, then of the worker to end
 };
 
 }  // namespace fscached::keeper
