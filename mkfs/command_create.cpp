@@ -115,7 +115,7 @@ Result<void> run(const Arguments& arguments) {
   TRY_ASSIGN(size_t jobs, job_count(arguments));
   const std::string& path = arguments.positional()[0];
   // The source first, then the blob: the order in which callers open the other ends of FIFOs.
-  TRY_ASSIGN(auto source, open_source(path, kind, arguments));
+  TRY_ASSIGN(auto source, open_source(path, kind, arguments, options));
   TRY_ASSIGN(BuildOutput output, BuildOutput::open({arguments.value("blob"), arguments.value("blob-dir"),
                                                     arguments.value("bootstrap"), options.blob.inline_meta}));
   WorkerPool pool(jobs);

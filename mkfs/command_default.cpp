@@ -24,7 +24,7 @@ Result<void> run(const Arguments& arguments) {
   TRY_ASSIGN(size_t jobs, job_count(arguments));
   const std::string& bootstrap = arguments.positional()[0];
   const std::string& path = arguments.positional()[1];
-  TRY_ASSIGN(auto source, open_source(path, SourceKind::detect, arguments));
+  TRY_ASSIGN(auto source, open_source(path, SourceKind::detect, arguments, options));
   OutputPaths paths;
   paths.bootstrap = bootstrap;
   paths.blob_dir = arguments.value_or("blob-dir", os::parent_directory(bootstrap));

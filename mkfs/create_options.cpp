@@ -102,7 +102,7 @@ Result<size_t> job_count(const Arguments& arguments) {
 }
 
 Result<std::unique_ptr<Source>> open_source(const std::string& path, SourceKind kind,
-                                            const Arguments& arguments) {
+                                            const Arguments& arguments, const BuildOptions& options) {
   os::UniqueFd fd;
   if (path == "-" && kind != SourceKind::directory) {
     fd.reset(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0));
@@ -117,7 +117,8 @@ Result<std::unique_ptr<Source>> open_source(const std::string& path, SourceKind 
     return make_error(Code::invalid_argument, path + ": is a directory, not a tar");
   if (kind == SourceKind::directory && !directory)
     return make_error(Code::invalid_argument, path + ": is not a directory");
-  if (directory) return make_directory_source(path, {arguments.values("exclude")});
+  if (directory)
+    return make_directory_source(path, {arguments.values("exclude"), options.whiteouts == WhiteoutSpec::oci});
   if (arguments.has("exclude")) return usage_error("--exclude: only for a directory");
   TRY_ASSIGN(auto bytes, make_sniffing_source(make_fd_source(std::move(fd), path), path));
   return make_tar_source(make_read_ahead_source(std::move(bytes), kReadAheadBuffer, kReadAheadDepth), path);

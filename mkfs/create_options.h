@@ -33,7 +33,7 @@ Result<size_t> job_count(const Arguments& arguments);
 enum class SourceKind { detect, directory, tar };
 // Opens a directory, or a tar (plain, gzip, zstd; a file, FIFO or `-`).
 Result<std::unique_ptr<Source>> open_source(const std::string& path, SourceKind kind,
-                                            const Arguments& arguments);
+                                            const Arguments& arguments, const BuildOptions& options);
 
 // Writes FILE of --report, if it was given.
 Result<void> write_report(const Arguments& arguments, const BuildResult& result, double seconds);

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "erofs-format/base/bytes.h"
 #include "erofs-format/base/result.h"
@@ -25,9 +26,15 @@ struct SourceEntry {
   uint32_t mtime_nsec = 0;
   uint64_t size = 0;         // regular files: bytes of content (holes included)
   std::string target;        // symlinks
-  std::string hard_link_to;  // not empty: another name of that earlier path; nothing else counts
+  std::string hard_link_to;  // not empty: another name of that earlier path, nothing else counts
   Xattrs xattrs;
 };
+
+// Whether a path marks a removal by the OCI image specification, or lies below such a name, as aufs
+// kept some.
+inline bool is_oci_whiteout(std::string_view path) {
+  return path.starts_with(".wh.") || path.find("/.wh.") != path.npos;
+}
 
 class Source {
  public:

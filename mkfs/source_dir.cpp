@@ -189,6 +189,7 @@ Result<os::UniqueFd> DirectorySource::open_entry(const Directory& parent, const 
 // Whether a file was given before under another name.
 bool DirectorySource::is_further_name(const struct stat& st, SourceEntry& entry) {
   if (!S_ISREG(st.st_mode) || st.st_nlink < 2) return false;
+  if (options_.oci_whiteouts && is_oci_whiteout(entry.path)) return false;
   auto [first, added] = links_.try_emplace({st.st_dev, st.st_ino}, entry.path);
   if (!added) entry.hard_link_to = first->second;
   return !added;

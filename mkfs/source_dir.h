@@ -14,6 +14,9 @@ struct DirectoryOptions {
   // fnmatch(3) patterns; one with a slash is matched against the whole path, others against the name. A
   // directory that matches is left out with everything below it.
   std::vector<std::string> exclude;
+  // Names that mark removals by the OCI image specification have no content. A file that has another
+  // name besides is given whole under that one.
+  bool oci_whiteouts = false;
 };
 
 // Walks by descriptors and never through a symlink, so that nothing outside the tree is read

@@ -141,11 +141,16 @@ void TreeBuilder::set_attributes(Inode& inode, const SourceEntry& entry) const {
 }
 
 // A single layer has nothing below it: what marks a removal hides nothing and is left out.
-// So is what lies in a directory of such a name, as aufs kept some.
-bool TreeBuilder::is_whiteout(const SourceEntry& entry) const {
-  if (whiteouts_ == WhiteoutSpec::oci)
-    return entry.path.starts_with(".wh.") || entry.path.find("/.wh.") != std::string::npos;
-  return whiteouts_ == WhiteoutSpec::overlayfs && S_ISCHR(entry.mode) && entry.rdev == 0;
+bool TreeBuilder::is_whiteout(const SourceEntry& entry) {
+  if (whiteouts_ == WhiteoutSpec::oci) return is_oci_whiteout(entry.path);
+  if (whiteouts_ != WhiteoutSpec::overlayfs) return false;
+  bool whiteout = entry.hard_link_to.empty() ? S_ISCHR(entry.mode) && entry.rdev == 0
+                                             : device_whiteouts_.contains(entry.hard_link_to);
+  if (whiteout)
+    device_whiteouts_.insert(entry.path);
+  else
+    device_whiteouts_.erase(entry.path);
+  return whiteout;
 }
 
 Result<InodeId> TreeBuilder::add_directory(InodeId parent, std::string_view name, const SourceEntry& entry) {
@@ -161,8 +166,27 @@ Result<InodeId> TreeBuilder::add_directory(InodeId parent, std::string_view name
   return id;
 }
 
+InodeId TreeBuilder::copy_of(InodeId id) {
+  InodeId copy = new_inode(tree_.inodes[id].mode);
+  const Inode& from = tree_.inodes[id];
+  Inode& to = tree_.inodes[copy];
+  to.uid = from.uid;
+  to.gid = from.gid;
+  to.rdev = from.rdev;
+  to.mtime = from.mtime;
+  to.mtime_nsec = from.mtime_nsec;
+  to.size = from.size;
+  to.target = from.target;
+  if (from.xattrs) to.xattrs = std::make_unique<Xattrs>(*from.xattrs);
+  return copy;
+}
+
 Result<InodeId> TreeBuilder::add_hard_link(InodeId parent, std::string_view name, const SourceEntry& entry) {
   InodeId target = find_path(entry.hard_link_to);
+  if (target == kNoInode && whiteouts_ == WhiteoutSpec::oci && is_oci_whiteout(entry.hard_link_to))
+    return refuse(Code::corrupt, entry.path,
+                  fmt::format("hard link to {}, which is a whiteout and has no content",
+                              printable(entry.hard_link_to)));
   if (target == kNoInode)
     return refuse(
         Code::corrupt, entry.path,
@@ -170,6 +194,8 @@ Result<InodeId> TreeBuilder::add_hard_link(InodeId parent, std::string_view name
   if (tree_.inodes[target].is_directory())
     return refuse(Code::corrupt, entry.path,
                   fmt::format("hard link to the directory {}", printable(entry.hard_link_to)));
+  // The format has further names for regular files only (nydus-rafs-v6.md 1.10).
+  if (!tree_.inodes[target].is_regular()) target = copy_of(target);
   put(parent, name, target);
   return target;
 }

@@ -1,6 +1,7 @@
 // Entries of a source, in any order, become the tree of an image.
 #pragma once
 
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,7 +38,9 @@ class TreeBuilder {
   Result<InodeId> add_hard_link(InodeId parent, std::string_view name, const SourceEntry& entry);
   Result<InodeId> parent_of(std::string_view path);
   void set_attributes(Inode& inode, const SourceEntry& entry) const;
-  bool is_whiteout(const SourceEntry& entry) const;
+  bool is_whiteout(const SourceEntry& entry);
+  // A further inode with the attributes of one that is neither a directory nor a regular file.
+  InodeId copy_of(InodeId id);
 
   InodeId find(InodeId parent, std::string_view name) const;
   InodeId find_path(std::string_view path) const;
@@ -50,6 +53,8 @@ class TreeBuilder {
   WhiteoutSpec whiteouts_;
   bool all_root_;
   int64_t latest_mtime_;
+  // overlayfs makes its whiteouts as links to one device, and tar stores them so.
+  std::set<std::string, std::less<>> device_whiteouts_;
   // Open addressing over all names: a lookup is one hash, whatever the order of the entries.
   std::vector<Slot> index_;
   size_t names_ = 0;

@@ -128,6 +128,56 @@ TEST_CASE("hard links share an inode and are counted") {
   CHECK(child(tree, kRootInode, "third").size == 3);
 }
 
+TEST_CASE("further names of what is no regular file are inodes of their own") {
+  Fixture f;
+  SourceEntry symlink = entry_of("l", S_IFLNK | 0777);
+  symlink.target = "where";
+  symlink.uid = 3;
+  symlink.mtime = 9;
+  symlink.xattrs = {{"trusted.x", "1"}};
+  f.add(symlink);
+  f.add(link_to("l2", "l"));
+  SourceEntry device = entry_of("n", S_IFBLK | 0600);
+  device.rdev = 0x801;
+  f.add(device);
+  f.add(link_to("n2", "n"));
+  Tree tree = f.builder.finish();
+  CHECK(tree.inodes.size() == 5);
+  const Inode& copy = child(tree, kRootInode, "l2");
+  CHECK(copy.is_symlink());
+  CHECK(copy.target == "where");
+  CHECK(copy.size == 5);
+  CHECK(copy.nlink == 1);
+  CHECK(copy.uid == 3);
+  CHECK(copy.mtime == 9);
+  CHECK(*copy.xattrs == symlink.xattrs);
+  CHECK(child(tree, kRootInode, "n2").rdev == 0x801);
+  CHECK(child(tree, kRootInode, "n").nlink == 1);
+}
+
+TEST_CASE("a whiteout has no content that another name could have") {
+  Fixture f;
+  f.add(file(".wh.x", 3));
+  CHECK(f.refused(link_to("y", ".wh.x")) == "/y: hard link to .wh.x, which is a whiteout and has no content");
+  f.add(file("z", 3));
+  f.add(link_to(".wh.w", "z"));
+  Tree tree = f.builder.finish();
+  CHECK(names(tree, kRootInode) == "z ");
+  CHECK(child(tree, kRootInode, "z").nlink == 1);
+}
+
+TEST_CASE("links to a device that marks a removal mark removals") {
+  TreeBuilder builder(WhiteoutSpec::overlayfs, false, kAnyTime);
+  REQUIRE(builder.add(entry_of("gone", S_IFCHR)));
+  REQUIRE(builder.add(link_to("also", "gone")));
+  REQUIRE(builder.add(link_to("too", "also")));
+  REQUIRE(builder.add(file("gone", 1)));
+  REQUIRE(builder.add(link_to("kept", "gone")));
+  Tree tree = builder.finish();
+  CHECK(names(tree, kRootInode) == "gone kept ");
+  CHECK(child(tree, kRootInode, "kept").nlink == 2);
+}
+
 TEST_CASE("a replaced name leaves the other names of the file") {
   Fixture f;
   f.add(file("first", 3));
