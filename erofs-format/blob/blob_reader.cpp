@@ -83,7 +83,7 @@ Result<BlobFile> open_blob_file(const std::string& name, const std::vector<std::
     file.path = directory + "/" + name;
     auto fd = os::open(file.path, O_RDONLY);
     if (!fd && fd.error().code != Code::not_found) return std::move(fd).error();
-    tried += " " + directory;
+    tried.append(" ").append(directory);
     if (!fd) continue;
     file.fd = std::move(*fd);
     TRY_ASSIGN(struct stat status, os::stat_of(file.fd.get(), file.path));
