@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -68,6 +69,28 @@ Result<void> set_level(const Arguments& arguments) {
   return usage_error("--log-level: '" + *given + "' is not known");
 }
 
+// Words an option of logging takes with its value; 0 for any other word.
+size_t log_option_words(std::string_view word) {
+  if (word == "-l" || word == "-L" || word == "--log-level" || word == "--log-file") return 2;
+  bool with_value = word.starts_with("-l") || word.starts_with("-L") || word.starts_with("--log-level=") ||
+                    word.starts_with("--log-file=");
+  return with_value ? 1 : 0;
+}
+
+// nydus-image takes these options before the command, too. They move behind it.
+void put_command_first(std::vector<std::string>& words) {
+  size_t at = 0;
+  while (at < words.size() && log_option_words(words[at]) != 0) at += log_option_words(words[at]);
+  if (at >= words.size()) return;
+  auto command = words.begin() + static_cast<long>(at);
+  std::rotate(words.begin(), command, command + 1);
+}
+
+bool called_as_nydus_image(std::string_view program) {
+  size_t slash = program.rfind('/');
+  return program.substr(slash == program.npos ? 0 : slash + 1) == "nydus-image";
+}
+
 Result<void> run_command(const Command& command, const std::vector<std::string>& words) {
   TRY_ASSIGN(Arguments arguments, parse_arguments(command.options, words));
   TRY(set_level(arguments));
@@ -80,7 +103,8 @@ int main(int argc, char** argv) {
   // A reader that goes away is an error of the write, with a name, not a silent end.
   ::signal(SIGPIPE, SIG_IGN);
   os::remove_temporaries_on_signals();
-  std::vector<std::string> words(argv + 1, argv + argc);
+  std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
+  if (argc > 0 && called_as_nydus_image(argv[0])) put_command_first(words);
   const Command* command = words.empty() ? nullptr : find_command(words[0]);
   if (command) words.erase(words.begin());
   if (asks_for(words, "--help", "-h")) {
