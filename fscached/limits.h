@@ -58,6 +58,10 @@ inline constexpr uint64_t kDefaultFetchMemory = 64 << 20;
 inline constexpr uint64_t kMinFetchMemory = 8 << 20;
 inline constexpr uint64_t kSaveIntervalMs = 10'000;  // of presence, when something changed
 inline constexpr uint64_t kMaxChunkTableBytes = 256 << 20;
+// Tables go by chunk index: what an image uses costs it bytes of its bootstrap, what it leaves out
+// of a dictionary's blob costs only us, some 120 bytes each.
+inline constexpr uint32_t kMaxUnusedChunks = 1 << 21;
+inline constexpr uint32_t kMaxBlobChunks = 1 << 24;  // the format's own
 inline constexpr uint64_t kMaxPresenceBytes = 1 << 30;
 inline constexpr size_t kMaxDecodeThreads = 64;
 

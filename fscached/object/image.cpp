@@ -1,6 +1,9 @@
 #include "fscached/object/image.h"
 
+#include <fmt/format.h>
 #include <malloc.h>
+
+#include <algorithm>
 
 #include "erofs-format/bootstrap/bootstrap_reader.h"
 #include "erofs-format/ondisk/rafs.h"
@@ -46,6 +49,19 @@ void collect_digests(const Tree& tree, ImageDescription& image) {
   }
 }
 
+Result<void> check_unused_chunks(const Tree& tree) {
+  std::vector<uint64_t> lengths(tree.blobs.size());
+  for (const Chunk& chunk : tree.chunks)
+    lengths[chunk.blob_index] = std::max(lengths[chunk.blob_index], chunk.index + uint64_t{1});
+  uint64_t entries = 0;
+  for (size_t i = 0; i < lengths.size(); i++)
+    entries += tree.blobs[i].has(ondisk::kBlobBatch) ? tree.blobs[i].chunk_count : lengths[i];
+  if (entries <= tree.chunks.size() + uint64_t{kMaxUnusedChunks}) return {};
+  return make_error(Code::too_large,
+                    fmt::format("tables of {} chunks for the {} it has; {} unused ones are the limit",
+                                entries, tree.chunks.size(), kMaxUnusedChunks));
+}
+
 Result<ImageDescription> describe(const Tree& tree) {
   ImageDescription image;
   image.inodes = tree.inodes.size();
@@ -69,6 +85,7 @@ Result<ImageDescription> describe(const Tree& tree) {
 Result<ImageDescription> read_and_describe(ByteView bootstrap, const std::string& name,
                                            const std::vector<std::string>& blob_names) {
   TRY_ASSIGN(Tree tree, read_bootstrap(bootstrap, name));
+  if (auto checked = check_unused_chunks(tree); !checked) return std::move(checked).error().within(name);
   for (size_t i = 0; i < tree.blobs.size() && i < blob_names.size(); i++) tree.blobs[i].id = blob_names[i];
   return describe(tree);
 }

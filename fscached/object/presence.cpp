@@ -63,6 +63,7 @@ Result<Presence> decode_presence(ByteView bytes, const std::string& name) {
   if (std::memcmp(header->sha256, sum.bytes.data(), sum.bytes.size()) != 0)
     return corrupt("byte 24: checksum does not match");
   size_t count = header->chunk_count;
+  if (count > kMaxBlobChunks) return corrupt("byte 12: more chunks than a blob can have");
   size_t bits = div_up(count, 8);
   if (bits > bytes.size() - sizeof(*header)) return corrupt("byte 12: more chunks than bits");
   ByteView map = bytes.subspan(sizeof(*header), bits);

@@ -2,6 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <cstring>
+
+#include "fscached/limits.h"
+
 using namespace fscached;
 
 namespace {
@@ -48,4 +52,21 @@ TEST_CASE("presence: each flipped bit is found") {
     whole[i / 8] ^= static_cast<uint8_t>(1 << (i % 8));
   }
   CHECK(decode_presence(whole, "p"));
+}
+
+TEST_CASE("presence: the number of chunks is bounded, whatever the checksum says") {
+  // A bit for each of them, none set, and the checksum made right.
+  constexpr size_t kCount = 12, kChecksum = 24, kHeader = 56;
+  Buffer file = encode_presence({});
+  file.resize(kHeader + div_up(kMaxBlobChunks + 1, 8));
+  file[kCount] = 1;
+  file[kCount + 3] = kMaxBlobChunks >> 24;
+  Sha256 hash;
+  hash.update(ByteView(file).first(kChecksum));
+  hash.update(ByteView(file).subspan(kHeader));
+  std::memcpy(file.data() + kChecksum, hash.digest().bytes.data(), sizeof(Digest));
+  auto read = decode_presence(file, "p");
+  REQUIRE_FALSE(read);
+  INFO(read.error().message);
+  CHECK(read.error().message.find("more chunks than a blob can have") != std::string::npos);
 }
