@@ -31,8 +31,9 @@ TEST_CASE("a tree read from an image of the reference builder is written with th
     auto written = build_bootstrap(*tree);
     REQUIRE_MESSAGE(written, (written ? "" : written.error().message));
     REQUIRE(written->size() == wanted.size());
-    auto [ours, theirs] = std::mismatch(written->begin(), written->end(), wanted.begin());
-    CHECK_MESSAGE(ours == written->end(), "first difference at byte ", theirs - wanted.begin());
+    auto differ = std::mismatch(written->begin(), written->end(), wanted.begin());
+    CHECK_MESSAGE(differ.first == written->end(), "first difference at byte ",
+                  differ.second - wanted.begin());
   }
 }
 
