@@ -5,7 +5,6 @@
 #include <string>
 
 #include "fscached/limits.h"
-#include "fscached/storage/rate_limit.h"
 #include "fscached/storage/redirect_memory.h"
 #include "fscached/storage/response_head.h"
 #include "fscached/storage/retry.h"
@@ -128,33 +127,4 @@ TEST_CASE("redirect memory: runs out, and is bounded") {
     CHECK(memory.size() <= kMaxRedirectMemory);
     CHECK(memory.find(std::to_string(i), 0));
   }
-}
-
-TEST_CASE("rate limit: a full bucket goes at once, then the long run counts") {
-  RateLimit limit(1000, 500, kSecond);
-  CHECK(limit.take(500, kSecond) == 0);
-  CHECK(limit.take(100, kSecond) == 0);    // the bucket is just empty: one more, as a debt
-  CHECK(limit.take(100, kSecond) == 100);  // 100 bytes of debt at 1000 bytes a second
-  CHECK(limit.delay_ms(kSecond) == 200);
-  CHECK(limit.delay_ms(kSecond + kSecond / 5) == 0);
-  CHECK(limit.take(1, 100 * kSecond) == 0);
-  CHECK(limit.take(499, 100 * kSecond) == 0);  // it never holds more than the burst
-  CHECK(limit.take(1, 100 * kSecond) == 0);
-  CHECK(limit.take(1, 100 * kSecond) == 1);
-}
-
-TEST_CASE("rate limit: over time, what goes is the rate") {
-  std::mt19937_64 random(5);
-  constexpr uint64_t kRate = 1 << 20, kBurst = 1 << 16;
-  RateLimit limit(kRate, kBurst, 0);
-  uint64_t now = 0, total = 0;
-  while (now < 60 * kSecond) {
-    uint64_t bytes = random() % (256 << 10);
-    now += limit.take(bytes, now) * 1'000'000;
-    total += bytes;
-  }
-  CHECK(total <= kRate * 61 + kBurst + (256 << 10));
-  CHECK(total >= kRate * 59);
-  RateLimit none(0, 0, 0);
-  for (int i = 0; i < 10; i++) CHECK(none.take(UINT64_MAX / 2, 0) == 0);
 }
