@@ -218,6 +218,7 @@ Result<Descriptor> add_config(LayoutTransaction& target, const SourceImage& sour
                               const std::vector<Descriptor>& blobs, const Digest& bootstrap) {
   ImageConfig config = source.config;
   std::vector<Digest> diff_ids;
+  diff_ids.reserve(blobs.size() + 1);
   for (const Descriptor& blob : blobs) diff_ids.push_back(blob.digest);
   diff_ids.push_back(bootstrap);
   // Readers count histories against layers.
@@ -281,7 +282,7 @@ Result<ConvertReport> convert_image(const ImageReference& source, const ImageRef
   report.manifest = manifest.digest;
   for (ConvertedLayer& layer : layers) {
     transaction.add(std::move(layer.file), layer.digest);
-    report.layers.push_back(std::move(layer.report));
+    report.layers.push_back(layer.report);
   }
   manifest.document["platform"] = platform_json(image.config.platform);
   TRY(transaction.publish(std::move(manifest), target.tag));

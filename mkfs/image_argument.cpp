@@ -13,7 +13,8 @@ Result<std::string> image_path_argument(const Arguments& arguments) {
   std::string path = option ? *option : operands[0];
   if (access(path.c_str(), F_OK) == 0 || path.find('/') != path.npos) return path;
   for (const std::string& directory : arguments.values("blob-dir")) {
-    std::string blob = directory + "/" + path;
+    std::string blob = directory;
+    blob.append("/").append(path);
     if (access(blob.c_str(), F_OK) == 0) return blob;
   }
   return path;

@@ -123,7 +123,7 @@ void Daemon::image_shown(uint32_t id) {
     BlobObject* target = object(object_id);
     if (!target) continue;
     target->settle_mark();
-    if (target->needs_save()) target->save(false, [](Result<void>) {});
+    if (target->needs_save()) target->save(false, [](const Result<void>&) {});
     if (config_.complete)
       loop_.after_ms(config_.complete_after_s * 1000,
                      [this, object_id](int32_t) { complete_in_background(object_id); });
@@ -134,7 +134,7 @@ void Daemon::complete_in_background(ObjectId id) {
   constexpr uint64_t kRetryMs = 30'000;
   BlobObject* target = object(id);
   if (!target || target->is_complete()) return;
-  target->complete(config_.complete_bandwidth, [this, id](Result<void> result) {
+  target->complete(config_.complete_bandwidth, [this, id](const Result<void>& result) {
     if (!result) loop_.after_ms(kRetryMs, [this, id](int32_t) { complete_in_background(id); });
   });
 }

@@ -66,6 +66,7 @@ Result<pid_t> start_worker(const WorkerDescriptors& descriptors, const std::vect
   std::vector<std::string> words = {"fscached", kWorkerCommand};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
   pid_t child = fork();

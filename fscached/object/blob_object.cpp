@@ -98,7 +98,8 @@ void BlobObject::on_request(const KernelRequest& request, Ticket ticket) {
   std::vector<uint32_t> wanted;
   std::copy_if(first, chunks.end(), std::back_inserter(wanted), missing);
   auto held = std::make_shared<Ticket>(std::move(ticket));
-  want(wanted, Urgency::reader, [held](Result<void> result) { result ? held->allow() : held->fail(); });
+  want(wanted, Urgency::reader,
+       [held](const Result<void>& result) { result ? held->allow() : held->fail(); });
 }
 
 void BlobObject::want(const std::vector<uint32_t>& chunks, Urgency urgency, Finished finished) {
@@ -173,7 +174,7 @@ void BlobObject::fetch(std::vector<uint32_t> chunks, Urgency urgency, size_t sou
     bool joins = joined && wanted.offset <= joined->offset + joined->size + kMaxJoinedGap &&
                  wanted_end <= joined->offset + kMaxJoinedBytes;
     if (!joins) {
-      if (joined) start_fetch(std::move(joined), urgency);
+      if (joined) start_fetch(joined, urgency);
       joined = std::make_shared<Fetch>();
       joined->layout = layout_;
       joined->source_index = source_index;
@@ -183,10 +184,10 @@ void BlobObject::fetch(std::vector<uint32_t> chunks, Urgency urgency, size_t sou
     joined->cost += padded_size(layout_->chunk(chunk));
     joined->size = std::max(joined->size, wanted_end - joined->offset);
   }
-  if (joined) start_fetch(std::move(joined), urgency);
+  if (joined) start_fetch(joined, urgency);
 }
 
-void BlobObject::start_fetch(std::shared_ptr<Fetch> fetch, Urgency urgency) {
+void BlobObject::start_fetch(const std::shared_ptr<Fetch>& fetch, Urgency urgency) {
   auto self = shared_from_this();
   fetch->cost += fetch->size;
   fetch->remaining = fetch->chunks.size();
@@ -278,8 +279,8 @@ void BlobObject::decoded(const std::shared_ptr<Fetch>& fetch, std::vector<Decode
 }
 
 // A short write goes on where it ended.
-void BlobObject::write(const std::shared_ptr<Fetch>& fetch, uint32_t chunk, std::shared_ptr<Buffer> raw,
-                       size_t done) {
+void BlobObject::write(const std::shared_ptr<Fetch>& fetch, uint32_t chunk,
+                       const std::shared_ptr<Buffer>& raw, size_t done) {
   if (done == raw->size()) {
     environment_.counters.chunks_written++;
     return settle(fetch, chunk, {});

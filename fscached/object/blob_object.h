@@ -106,11 +106,12 @@ class BlobObject : public std::enable_shared_from_this<BlobObject> {
   void start_missing(const std::vector<uint32_t>& chunks, Urgency urgency);
   void verify(uint32_t chunk, Urgency urgency);
   void fetch(std::vector<uint32_t> chunks, Urgency urgency, size_t source_index);
-  void start_fetch(std::shared_ptr<Fetch> fetch, Urgency urgency);
+  void start_fetch(const std::shared_ptr<Fetch>& fetch, Urgency urgency);
   void fetched(const std::shared_ptr<Fetch>& fetch, Result<void> result);
   void decode_all(const std::shared_ptr<Fetch>& fetch);
   void decoded(const std::shared_ptr<Fetch>& fetch, std::vector<Decoded> results);
-  void write(const std::shared_ptr<Fetch>& fetch, uint32_t chunk, std::shared_ptr<Buffer> raw, size_t done);
+  void write(const std::shared_ptr<Fetch>& fetch, uint32_t chunk, const std::shared_ptr<Buffer>& raw,
+             size_t done);
   void settle(const std::shared_ptr<Fetch>& fetch, uint32_t chunk, Result<void> result);
   void chunk_present(uint32_t chunk);
   void chunk_failed(uint32_t chunk, Error error);

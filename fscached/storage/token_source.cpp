@@ -51,7 +51,7 @@ void TokenSource::answered() {
   finish(std::move(failure));
 }
 
-void TokenSource::finish(std::optional<FetchFailure> failure) {
+void TokenSource::finish(const std::optional<FetchFailure>& failure) {
   exchange_.reset();
   std::vector<Done> waiting = std::move(waiting_);
   waiting_.clear();

@@ -27,7 +27,7 @@ class TokenSource {
  private:
   void ask(const registry::Url& url, registry::Reach reach);
   void answered();
-  void finish(std::optional<FetchFailure> failure);
+  void finish(const std::optional<FetchFailure>& failure);
   uint64_t now_ms() const { return loop_.now_ns() / 1'000'000; }
 
   Loop& loop_;
