@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -43,11 +45,31 @@ void forget_temporary(const std::string& path) {
     if (slot.used.load() && path == slot.path) slot.used.store(false);
 }
 
-void on_fatal_signal(int signal_number) {
+// From here on no temporary is begun.
+std::atomic<bool> dying{false};
+
+void unlink_temporaries() {
   for (auto& slot : temporaries)
     if (slot.used.load()) ::unlink(slot.path);
+}
+
+void on_fatal_signal(int signal_number) {
+  dying.store(true);
+  unlink_temporaries();
+  // Another thread may have been about to create the file whose name it had put down: look once more.
+  const timespec moment = {0, 5'000'000};
+  ::nanosleep(&moment, nullptr);
+  unlink_temporaries();
   ::signal(signal_number, SIG_DFL);
   ::raise(signal_number);
+}
+
+std::string random_suffix() {
+  uint64_t number = 0;
+  while (::getrandom(&number, sizeof(number), 0) < 0 && errno == EINTR) continue;
+  char text[17];
+  std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(number));
+  return text;
 }
 
 }  // namespace
@@ -173,14 +195,15 @@ std::string base_name(const std::string& path) {
 Result<PendingFile> PendingFile::create(const std::string& directory, mode_t mode) {
   PendingFile file;
   file.directory_ = directory;
-  std::string path = directory + "/.tmp-XXXXXX";
-  int fd = ::mkostemp(path.data(), O_CLOEXEC);
-  if (fd < 0) return errno_error(directory);
-  file.fd_.reset(fd);
-  file.temporary_ = path;
-  remember_temporary(path);
-  // mkostemp made it 0600 whatever the umask; the mode asked for is exact too.
-  if (::fchmod(fd, mode) < 0) return errno_error(path);
+  file.temporary_ = directory + "/.tmp-" + random_suffix();
+  // The name is put down before the file is there, so that a signal at any moment finds it.
+  remember_temporary(file.temporary_);
+  if (dying.load()) return make_error(Code::cancelled, directory + ": ended by a signal");
+  auto fd = open(file.temporary_, O_RDWR | O_CREAT | O_EXCL, 0600);
+  if (!fd) return errno_error(directory, fd.error().sys_errno);
+  file.fd_ = std::move(*fd);
+  // Exact whatever the umask.
+  if (::fchmod(file.fd_.get(), mode) < 0) return errno_error(file.temporary_);
   return file;
 }
 
