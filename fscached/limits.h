@@ -36,6 +36,7 @@ inline constexpr size_t kMaxRedirectMemory = 1024;         // blobs
 inline constexpr size_t kMaxPendingEvents = 4096;   // read and not answered; further ones stay in the kernel
 inline constexpr size_t kEventBufferBytes = 4096;   // some 85 events a read
 inline constexpr unsigned kReadsPerWakeUp = 64;     // of events, before other work has its turn
+inline constexpr uint64_t kLookAgainNs = 50'000;    // for the next event, after an answer and before sleep
 inline constexpr size_t kMaxOrphanCandidates = 64;  // objects an event of unknown object is served for
 inline constexpr uint64_t kMaxDescriptors = 1
                                             << 16;  // of the worker: one for each pending event, and its own
