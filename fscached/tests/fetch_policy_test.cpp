@@ -13,8 +13,6 @@ using namespace fscached;
 
 namespace {
 
-constexpr uint64_t kSecond = 1'000'000'000;
-
 Result<ResponseHead> parse(std::string_view text) { return parse_response_head(as_bytes(text)); }
 Result<ResponseHead> parse_header(const std::string& line) {
   return parse("HTTP/1.1 200 OK\r\n" + line + "\r\n\r\n");
