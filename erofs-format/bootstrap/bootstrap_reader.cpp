@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "erofs-format/bootstrap/encoding.h"
 #include "erofs-format/bootstrap/reader_image.h"
 
 namespace erofs_format {
@@ -11,19 +12,6 @@ using namespace ondisk;
 using namespace reader;
 
 namespace {
-
-uint8_t file_type_of(uint16_t mode) {
-  switch (mode & S_IFMT) {
-    case S_IFREG: return kFtRegular;
-    case S_IFDIR: return kFtDirectory;
-    case S_IFCHR: return kFtCharDevice;
-    case S_IFBLK: return kFtBlockDevice;
-    case S_IFIFO: return kFtFifo;
-    case S_IFSOCK: return kFtSocket;
-    case S_IFLNK: return kFtSymlink;
-    default: return kFtUnknown;
-  }
-}
 
 class Walk {
  public:

@@ -15,19 +15,6 @@ namespace {
 
 using namespace ondisk;
 
-uint8_t file_type(uint16_t mode) {
-  switch (mode & S_IFMT) {
-    case S_IFREG: return kFtRegular;
-    case S_IFDIR: return kFtDirectory;
-    case S_IFCHR: return kFtCharDevice;
-    case S_IFBLK: return kFtBlockDevice;
-    case S_IFIFO: return kFtFifo;
-    case S_IFSOCK: return kFtSocket;
-    case S_IFLNK: return kFtSymlink;
-    default: return kFtUnknown;
-  }
-}
-
 uint64_t compressor_flag(Compressor compressor) {
   switch (compressor) {
     case Compressor::none: return kRafsCompressNone;
@@ -224,7 +211,7 @@ Buffer BootstrapWriter::encode_directory(InodeId id) const {
       erofs_dirent dirent = {};
       dirent.nid = nid(names[i].inode);
       dirent.nameoff = narrow<uint16_t>(name_offset);
-      dirent.file_type = file_type(tree_.inodes[names[i].inode].mode);
+      dirent.file_type = file_type_of(tree_.inodes[names[i].inode].mode);
       std::memcpy(at + (i - first) * sizeof dirent, &dirent, sizeof dirent);
       std::memcpy(at + name_offset, names[i].name.data(), names[i].name.size());
       name_offset += names[i].name.size();

@@ -24,6 +24,19 @@ constexpr XattrPrefix kXattrPrefixes[] = {
 
 }  // namespace
 
+uint8_t file_type_of(uint16_t mode) {
+  switch (mode & S_IFMT) {
+    case S_IFREG: return ondisk::kFtRegular;
+    case S_IFDIR: return ondisk::kFtDirectory;
+    case S_IFCHR: return ondisk::kFtCharDevice;
+    case S_IFBLK: return ondisk::kFtBlockDevice;
+    case S_IFIFO: return ondisk::kFtFifo;
+    case S_IFSOCK: return ondisk::kFtSocket;
+    case S_IFLNK: return ondisk::kFtSymlink;
+    default: return ondisk::kFtUnknown;
+  }
+}
+
 XattrName split_xattr_name(std::string_view name) {
   for (const auto& known : kXattrPrefixes)
     if (known.whole ? name == known.prefix : name.starts_with(known.prefix))

@@ -1,4 +1,4 @@
-// Sizes and bytes of the pieces of a bootstrap that both passes of writing need.
+// Sizes and bytes of the pieces of a bootstrap, as both passes of writing and the reader need them.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,9 @@
 namespace erofs_format {
 
 constexpr uint64_t kInodeSize = 64;  // extended form, the only one written
+
+// The file_type of a dirent (ondisk::kFt…) that names an inode of this mode.
+uint8_t file_type_of(uint16_t mode);
 
 // e_name_index and the name without its prefix; index 0 when EROFS has no index for the prefix.
 struct XattrName {
