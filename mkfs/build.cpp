@@ -85,7 +85,7 @@ void Build::make_tree() {
   tree.explicit_uid_gid = options_.explicit_uid_gid;
   if (!tree.explicit_uid_gid)
     for (auto& inode : tree.inodes) inode.uid = inode.gid = 0;
-  tree.prefetch = resolve_prefetch(tree, options_.prefetch);
+  if (options_.prefetch_table) tree.prefetch = resolve_prefetch(tree, options_.prefetch);
   result_.tree = std::move(tree);
 }
 

@@ -24,6 +24,7 @@ struct BuildOptions {
   int64_t latest_mtime = std::numeric_limits<int64_t>::max();  // --source-date-epoch
   std::string blob_id;                                         // empty = the blob's SHA-256
   std::vector<std::string> prefetch;                           // patterns, see prefetch.h
+  bool prefetch_table = true;                                  // the bootstrap names what they match
 };
 
 struct BuildCounters {

@@ -23,7 +23,7 @@ constexpr std::array kCreateOptions = {
     Option{"blob-id", 0, "ID", "id of the blob (its SHA-256)"},
     Option{"features", 0, "blob-toc", "add digests and a table of contents to the blob"},
     Option{"whiteout-spec", 0, "oci|overlayfs|none", "what marks removed files (oci)"},
-    Option{"prefetch-policy", 0, "fs|blob|none", "fs, blob: read paths from stdin (none)"},
+    Option{"prefetch-policy", 0, "fs|blob|none", "fs, blob: paths on stdin are laid out first (none)"},
     Option{"output-json", 'J', "FILE", "write what was made as JSON"},
     Option{"repeatable", 0, "", "store no owners"},
     Option{"fs-version", 'v', "6", "version of the file system; only 6"},
@@ -101,7 +101,7 @@ Result<BuildOptions> create_build_options(const Arguments& arguments,
     return usage_error("--prefetch-policy: '" + policy + "' is not fs, blob or none");
   if (policy != "none") {
     TRY_ASSIGN(options.prefetch, read_prefetch_patterns(STDIN_FILENO, "standard input"));
-    if (policy == "blob") options.prefetch.clear();
+    options.prefetch_table = policy == "fs";
   }
   return options;
 }

@@ -117,8 +117,11 @@ Result<std::unique_ptr<Source>> open_source(const std::string& path, SourceKind 
     return make_error(Code::invalid_argument, path + ": is a directory, not a tar");
   if (kind == SourceKind::directory && !directory)
     return make_error(Code::invalid_argument, path + ": is not a directory");
-  if (directory)
-    return make_directory_source(path, {arguments.values("exclude"), options.whiteouts == WhiteoutSpec::oci});
+  if (directory) {
+    DirectoryOptions walk = {arguments.values("exclude"), {}, options.whiteouts == WhiteoutSpec::oci};
+    for (const std::string& pattern : options.prefetch) walk.first.push_back(pattern.substr(1));
+    return make_directory_source(path, std::move(walk));
+  }
   if (arguments.has("exclude")) return usage_error("--exclude: only for a directory");
   TRY_ASSIGN(auto bytes, make_sniffing_source(make_fd_source(std::move(fd), path), path));
   return make_tar_source(make_read_ahead_source(std::move(bytes), kReadAheadBuffer, kReadAheadDepth), path);

@@ -19,7 +19,7 @@ inline constexpr std::array kBuildOptions = {
     Option{"digester", 0, "blake3|sha256", "digest of chunks (blake3)"},
     Option{"chunk-dict", 0, "BOOTSTRAP", "do not store chunks this image has (also bootstrap=FILE)"},
     Option{"jobs", 0, "N", "threads (all processors)"},
-    Option{"prefetch-files", 0, "FILE", "absolute paths to be read first, one a line"},
+    Option{"prefetch-files", 0, "FILE", "file of absolute paths to be read first, and laid out first"},
     Option{"all-root", 0, "", "everything belongs to uid 0, gid 0"},
     Option{"exclude", 0, "PATTERN", "leave out matching names, or paths if it has a slash"},
     Option{"source-date-epoch", 0, "SECONDS", "no time in the image is later (also $SOURCE_DATE_EPOCH)"},

@@ -35,6 +35,18 @@ InodeId inode_at(const Tree& tree, std::string_view path) {
   return inode;
 }
 
+// The path without empty components and dots.
+std::string cleaned(std::string_view path) {
+  std::string clean;
+  for (size_t start = 1; start < path.size();) {
+    size_t slash = std::min(path.find('/', start), path.size());
+    std::string_view name = path.substr(start, slash - start);
+    if (!name.empty() && name != ".") clean.append("/").append(name);
+    start = slash + 1;
+  }
+  return clean.empty() ? "/" : clean;
+}
+
 void warn(std::string_view line, std::string_view why) {
   log_line(LogLevel::warn, "prefetch", "'" + printable(line) + "' " + std::string(why));
 }
@@ -47,16 +59,18 @@ std::vector<std::string> parse_prefetch_patterns(std::string_view text) {
     size_t end = std::min(text.find('\n'), text.size());
     std::string_view line = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
-    while (line.size() > 1 && (line.back() == '/' || line.back() == '\r' || line.back() == ' '))
-      line.remove_suffix(1);
+    while (line.size() > 1 && (line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
     if (line.empty()) continue;
-    if (line[0] != '/') {
+    if (line[0] != '/' || line.find('\0') != line.npos) {
       warn(line, "is no absolute path, left out");
-    } else if (std::any_of(patterns.begin(), patterns.end(),
-                           [&](const std::string& earlier) { return lies_below(line, earlier); })) {
+      continue;
+    }
+    std::string path = cleaned(line);
+    auto covers = [&](const std::string& earlier) { return lies_below(path, earlier); };
+    if (std::any_of(patterns.begin(), patterns.end(), covers)) {
       warn(line, "lies below an earlier path, left out");
     } else {
-      patterns.emplace_back(line);
+      patterns.push_back(std::move(path));
     }
   }
   return patterns;

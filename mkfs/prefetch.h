@@ -11,8 +11,8 @@ namespace mkfs {
 
 using namespace erofs_format;
 
-// Absolute paths, one a line, until the end of `fd`. Relative ones and those below an
-// earlier one are left out with a warning.
+// Absolute paths, one a line, until the end of `fd`; cleaned of `//` and `/./`. Relative ones and
+// those below an earlier one are left out with a warning.
 Result<std::vector<std::string>> read_prefetch_patterns(int fd, const std::string& name);
 std::vector<std::string> parse_prefetch_patterns(std::string_view text);
 

@@ -11,6 +11,8 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
+#include <set>
 
 #include "erofs-format/base/os.h"
 #include "erofs-format/ondisk/erofs.h"
@@ -63,6 +65,9 @@ class DirectorySource final : public Source {
   Result<size_t> read(MutableBytes into) override;
 
  private:
+  Result<bool> next_of_walk(SourceEntry& entry);
+  Result<bool> next_first(SourceEntry& entry);
+  Result<std::optional<Name>> find_first(const std::string& path, Directory& parent);
   Result<void> visit(const Directory& parent, const Name& name, SourceEntry& entry);
   Result<os::UniqueFd> open_entry(const Directory& parent, const Name& name, const SourceEntry& entry,
                                   struct stat& st);
@@ -79,8 +84,11 @@ class DirectorySource final : public Source {
 
   std::string top_;
   DirectoryOptions options_;
-  std::vector<Directory> open_;  // from the root down to where we are
+  os::UniqueFd root_;            // until the walk over everything begins
+  std::vector<Directory> open_;  // from the root (or what is to come first) down to where we are
   bool root_given_ = false;
+  size_t next_first_ = 0;                     // into options_.first
+  std::set<std::string, std::less<>> given_;  // of options_.first: what was there
   // (device, inode) of files with several names -> the path that came first
   std::map<std::pair<dev_t, ino_t>, std::string> links_;
   Buffer directory_buffer_ = Buffer(kDirectoryBuffer);
@@ -101,8 +109,8 @@ bool same_file(const struct stat& a, const struct stat& b) {
 }
 
 Result<void> DirectorySource::open() {
-  TRY_ASSIGN(os::UniqueFd fd, os::open(top_, O_RDONLY | O_DIRECTORY));
-  return enter(std::move(fd), "");
+  TRY_ASSIGN(root_, os::open(top_, O_RDONLY | O_DIRECTORY));
+  return {};
 }
 
 Result<std::vector<Name>> DirectorySource::read_names(int fd, const std::string& path) {
@@ -144,12 +152,59 @@ Result<bool> DirectorySource::next(SourceEntry& entry) {
   entry = {};
   if (!root_given_) {
     root_given_ = true;
-    TRY_ASSIGN(struct stat st, os::stat_of(open_[0].fd.get(), top_));
-    TRY(read_attributes(open_[0].fd.get(), st, entry));
+    TRY_ASSIGN(struct stat st, os::stat_of(root_.get(), top_));
+    TRY(read_attributes(root_.get(), st, entry));
     entry.mtime = 0;  // the root's time says only when the tree was made: the same tree gives the same image
     entry.mtime_nsec = 0;
     return true;
   }
+  for (;;) {
+    TRY_ASSIGN(bool more, next_of_walk(entry));
+    if (more) return true;
+    TRY_ASSIGN(more, next_first(entry));
+    if (more) return true;
+    if (!root_.valid()) return false;
+    TRY(enter(std::move(root_), ""));
+  }
+}
+
+// The next of what is to come first. A path that leads nowhere, or through a symlink, names nothing.
+Result<bool> DirectorySource::next_first(SourceEntry& entry) {
+  while (next_first_ < options_.first.size()) {
+    const std::string& path = options_.first[next_first_++];
+    Directory parent;
+    TRY_ASSIGN(std::optional<Name> name, find_first(path, parent));
+    if (!name) continue;
+    entry.path = path;
+    TRY(visit(parent, *name, entry));
+    given_.insert(path);
+    return true;
+  }
+  return false;
+}
+
+Result<std::optional<Name>> DirectorySource::find_first(const std::string& path, Directory& parent) {
+  TRY_ASSIGN(parent.fd, os::open_at(root_.get(), ".", O_RDONLY | O_DIRECTORY));
+  for (size_t start = 0; start < path.size();) {
+    size_t slash = std::min(path.find('/', start), path.size());
+    const std::string name = path.substr(start, slash - start);
+    if (name == ".." || excluded(path.substr(0, slash), name)) return std::optional<Name>();
+    int at = parent.fd.get();
+    struct stat st;
+    bool found = ::fstatat(at, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!found && errno != ENOENT && errno != ENAMETOOLONG) return errno_error(shown(path));
+    if (!found || (slash != path.size() && !S_ISDIR(st.st_mode))) return std::optional<Name>();
+    if (slash == path.size()) return std::optional(Name{name, static_cast<uint8_t>(IFTODT(st.st_mode))});
+    int fd = ::openat(at, name.c_str(), O_RDONLY | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return errno_error(shown(path));
+    parent.fd.reset(fd);
+    start = slash + 1;
+  }
+  return std::optional<Name>();  // the root: the walk over everything gives it
+}
+
+// The next entry below what was entered last.
+Result<bool> DirectorySource::next_of_walk(SourceEntry& entry) {
   while (!open_.empty()) {
     Directory& directory = open_.back();
     if (directory.next == directory.names.size()) {
@@ -158,7 +213,7 @@ Result<bool> DirectorySource::next(SourceEntry& entry) {
     }
     const Name name = std::move(directory.names[directory.next++]);
     entry.path = directory.path.empty() ? name.text : directory.path + "/" + name.text;
-    if (excluded(entry.path, name.text)) continue;
+    if (given_.contains(entry.path) || excluded(entry.path, name.text)) continue;
     TRY(visit(directory, name, entry));
     return true;
   }

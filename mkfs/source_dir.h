@@ -1,4 +1,5 @@
-// A directory as a source: every path below it, parents first, names in byte order.
+// A directory as a source: what is to come first, then every other path below it, parents first, names in
+// byte order.
 #pragma once
 
 #include <memory>
@@ -14,6 +15,9 @@ struct DirectoryOptions {
   // fnmatch(3) patterns; one with a slash is matched against the whole path, others against the name. A
   // directory that matches is left out with everything below it.
   std::vector<std::string> exclude;
+  // Paths (relative, cleaned) given before all others, in this order, a directory with everything below it:
+  // before its parents too, so that their content is at the front of the blob.
+  std::vector<std::string> first;
   // Names that mark removals by the OCI image specification have no content. A file that has another
   // name besides is given whole under that one.
   bool oci_whiteouts = false;

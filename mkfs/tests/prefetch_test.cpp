@@ -12,6 +12,8 @@ TEST_CASE("prefetch patterns are absolute and do not lie below each other") {
   CHECK(parse_prefetch_patterns("/\n") == List{"/"});
   CHECK(parse_prefetch_patterns("/a/\nb\n\n/a/b\n/ab\r\n/c") == List{"/a", "/ab", "/c"});
   CHECK(parse_prefetch_patterns("/\n/a") == List{"/"});
+  CHECK(parse_prefetch_patterns("/a//b/./c/.\n/a/b/c/d\n/a/b\n//\n") == List{"/a/b/c", "/a/b", "/"});
+  CHECK(parse_prefetch_patterns({"/a\0b\n/c", 7}) == List{"/c"});
 }
 
 TEST_CASE("patterns name inodes exactly") {
