@@ -11,6 +11,7 @@ process of its own process and mount namespace: whatever happens to it, its daem
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import shutil
@@ -217,6 +218,8 @@ def missing_erofs(folder):
     except PermissionError:
         return "no permission to mount (CAP_SYS_ADMIN)"
     except OSError as error:
+        if error.errno == errno.ENODEV:
+            return "the kernel has no EROFS (EROFS_FS; modprobe finds no module either)"
         return f"the kernel mounts no EROFS image from a file (EROFS_FS_BACKED_BY_FILE, Linux 6.12 or later: {error.strerror})"
     finally:
         os.unlink(image)
@@ -247,7 +250,7 @@ def missing_pre_content(folder):
         if mark == 0:
             return None
         reason = os.strerror(ctypes.get_errno())
-        if ctypes.get_errno() == 95:
+        if ctypes.get_errno() == errno.EOPNOTSUPP:
             return f"the cache's file system allows no pre-content events (ext4, XFS and btrfs do): {folder}"
         return f"no fanotify pre-content events (Linux 6.14 or later: {reason})"
     finally:
