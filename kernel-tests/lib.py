@@ -193,6 +193,20 @@ def wait_until(what, happened, patience=60):
         time.sleep(0.05)
 
 
+@contextlib.contextmanager
+def disk(where, size):
+    """A small ext4 of its own at `where`, in the file `where`.ext4 behind a loop device."""
+    with open(f"{where}.ext4", "wb") as out:
+        out.truncate(size)
+    run(["mkfs.ext4", "-q", "-m", "0", f"{where}.ext4"])
+    os.makedirs(where)
+    run(["mount", "-o", "loop", f"{where}.ext4", where])
+    try:
+        yield where
+    finally:
+        run(["umount", where])
+
+
 # --- what the host offers -------------------------------------------------------------------------------------------
 
 def missing_for_mount(folder):

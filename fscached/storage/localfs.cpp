@@ -92,6 +92,13 @@ void LocalFs::step(FetchId id) {
              });
 }
 
+Error too_short(const Read& read) {
+  Result<struct stat> status = os::stat_of(read.fd.get(), read.path);
+  if (!status) return std::move(status).error();
+  return make_error(Code::corrupt, fmt::format("{}: ends at byte {}; wanted {} bytes at {}", read.path,
+                                               status->st_size, read.into.size(), read.offset));
+}
+
 void LocalFs::arrived(FetchId id, int32_t result) {
   Read& read = *reads_[id];
   if (read.cancelled) return finish(id, make_error(Code::cancelled, read.path + ": read cancelled"));
@@ -100,11 +107,7 @@ void LocalFs::arrived(FetchId id, int32_t result) {
     std::string what = fmt::format("{}: {} bytes at {}", read.path, read.into.size(), read.offset);
     return finish(id, errno_error(what, -result));
   }
-  if (result == 0) {
-    return finish(
-        id, make_error(Code::corrupt, fmt::format("{}: ends at byte {}; wanted {} bytes at {}", read.path,
-                                                  read.offset + read.got, read.into.size(), read.offset)));
-  }
+  if (result == 0) return finish(id, too_short(read));
   read.got += static_cast<size_t>(result);
   counters_.bytes += static_cast<uint64_t>(result);
   if (read.got < read.into.size()) return step(id);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "fscached/storage/storage.h"
+#include "fscached/tests/faulty_loop.h"
 #include "fscached/tests/scratch.h"
 
 using namespace fscached;
@@ -17,7 +18,7 @@ const std::string kBlob(64, 'a');
 
 struct Fixture {
   Scratch scratch;
-  std::unique_ptr<Loop> loop = std::move(*Loop::create(8));
+  std::unique_ptr<FaultyLoop> loop = std::make_unique<FaultyLoop>(std::move(*Loop::create(8)));
   StorageCounters counters;
   std::unique_ptr<Storage> storage = std::move(*open_storage(*loop, scratch.path() + "/", counters));
 
@@ -78,6 +79,56 @@ TEST_CASE("localfs: missing, short, and not a file are errors that name the file
   REQUIRE(mkdir(path.c_str(), 0700) == 0);
   CHECK(f.read(0, 1).error().message == path + ": not a regular file");
   CHECK(f.counters.failures == 4);
+}
+
+TEST_CASE("localfs: the folder changes under the daemon: each read sees the file as it is then") {
+  Fixture f;
+  std::string path = f.scratch.path() + "/" + kBlob;
+  f.put(kBlob, "0123456789");
+  CHECK(*f.read(0, 10) == "0123456789");
+  REQUIRE(truncate(path.c_str(), 3) == 0);
+  CHECK(f.read(5, 5).error().message == path + ": ends at byte 3; wanted 5 bytes at 5");
+  unlink(path.c_str());
+  CHECK(f.read(0, 10).error().code == Code::not_found);
+  f.put("new", "abcdefghij");
+  REQUIRE(rename((f.scratch.path() + "/new").c_str(), path.c_str()) == 0);
+  CHECK(*f.read(0, 10) == "abcdefghij");
+}
+
+TEST_CASE("localfs: a file we may not read") {
+  if (geteuid() != 0) return;  // as root: becomes somebody else for the while
+  Fixture f;
+  f.put(kBlob, "0123456789");
+  REQUIRE(chmod(f.scratch.path().c_str(), 0755) == 0);
+  REQUIRE(chmod((f.scratch.path() + "/" + kBlob).c_str(), 0600) == 0);
+  REQUIRE(seteuid(65534) == 0);
+  auto refused = f.read(0, 10);
+  REQUIRE(seteuid(0) == 0);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().sys_errno == EACCES);
+  CHECK(refused.error().message == f.scratch.path() + "/" + kBlob + ": Permission denied");
+  CHECK(*f.read(0, 10) == "0123456789");
+}
+
+TEST_CASE("localfs: EIO of the disk, short and interrupted reads") {
+  Fixture f;
+  f.put(kBlob, "0123456789");
+  std::vector<int32_t> results = {-EINTR, 4, -EAGAIN, 1};
+  f.loop->fault = [&](FaultyLoop::Operation) -> std::optional<int32_t> {
+    if (results.empty()) return std::nullopt;
+    int32_t next = results.front();
+    results.erase(results.begin());
+    return next;
+  };
+  CHECK(*f.read(0, 10) == "0123456789");
+  for (std::vector<int32_t> then : {std::vector<int32_t>{-EIO}, {4, -EIO}}) {
+    results = then;
+    auto broken = f.read(1, 9);
+    REQUIRE_FALSE(broken);
+    CHECK(broken.error().sys_errno == EIO);
+    CHECK(broken.error().message == f.scratch.path() + "/" + kBlob + ": 9 bytes at 1: Input/output error");
+    CHECK(*f.read(1, 9) == "123456789");
+  }
 }
 
 TEST_CASE("localfs: only a blob's id is a name") {
