@@ -107,10 +107,11 @@ std::string megabytes(uint64_t bytes) {
 
 struct MountRequest {
   std::string bootstrap, blobs, mountpoint, options;
+  std::string image = {};  // its name when that is not the bootstrap's
 };
 
 Result<json> request_mount(const std::string& socket, const MountRequest& mount) {
-  json request = {{"command", "mount"}, {"options", mount.options}};
+  json request = {{"command", "mount"}, {"options", mount.options}, {"image", mount.image}};
   TRY_ASSIGN(request["bootstrap"], real_path(mount.bootstrap));
   TRY_ASSIGN(request["blobs"], where_of(mount.blobs));
   TRY_ASSIGN(request["mountpoint"], real_path(mount.mountpoint));
@@ -123,7 +124,7 @@ Result<json> request_named_mount(const std::string& socket, const std::string& i
   TRY_ASSIGN(NamedImage named, open_named_image(image));
   TRY_ASSIGN(os::PendingFile file, os::PendingFile::create("/tmp", 0600));
   TRY(os::write_all(file.fd(), named.bootstrap, file.temporary_path()));
-  return request_mount(socket, {file.temporary_path(), named.where, mountpoint, options});
+  return request_mount(socket, {file.temporary_path(), named.where, mountpoint, options, named.name});
 }
 
 Result<void> run_mount(const Arguments& arguments) {
@@ -212,7 +213,7 @@ Result<void> run_list(const Arguments& arguments) {
   for (const json& image : result["images"])
     text += fmt::format("{}\t{}\t{} of {}\t{}\t{}\n", image.value("mountpoint", ""), image.value("state", ""),
                         megabytes(image.value("present_bytes", uint64_t{0})),
-                        megabytes(image.value("chunk_bytes", uint64_t{0})), image.value("bootstrap", ""),
+                        megabytes(image.value("chunk_bytes", uint64_t{0})), image.value("image", ""),
                         image.value("blobs", ""));
   return print(text);
 }
@@ -240,10 +241,18 @@ Result<void> run_show(const Arguments& arguments, const char* command) {
 Result<void> run_status(const Arguments& arguments) { return run_show(arguments, "status"); }
 Result<void> run_stats(const Arguments& arguments) { return run_show(arguments, "stats"); }
 
+// What a mounted image goes by: its mountpoint or bootstrap, or the reference it was mounted by.
+Result<std::string> mounted_name(const std::string& text) {
+  auto path = real_path(text);
+  if (path) return path;
+  auto name = full_image_name(text);
+  return name ? name : path;
+}
+
 Result<void> run_fetch(const Arguments& arguments) {
   if (arguments.positional().size() != 1)
-    return usage_error("fetch: wanted is one MOUNTPOINT or bootstrap FILE");
-  TRY_ASSIGN(std::string image, real_path(arguments.positional()[0]));
+    return usage_error("fetch: wanted is one IMAGE, MOUNTPOINT or bootstrap FILE");
+  TRY_ASSIGN(std::string image, mounted_name(arguments.positional()[0]));
   bool live = isatty(STDERR_FILENO) && !arguments.has("quiet");
   auto progress = [live](const json& state) {
     if (live)
@@ -267,7 +276,7 @@ const Command kListCommand = {"list", "[OPTIONS]", "List the mounted images.", k
 const Command kStatusCommand = {"status", "[OPTIONS]", "Show the state of the daemon.", kCommonOptions,
                                 run_status};
 const Command kStatsCommand = {"stats", "[OPTIONS]", "Show its counters.", kCommonOptions, run_stats};
-const Command kFetchCommand = {"fetch", "[OPTIONS] MOUNTPOINT|BOOTSTRAP",
+const Command kFetchCommand = {"fetch", "[OPTIONS] IMAGE|MOUNTPOINT|BOOTSTRAP",
                                "Make an image complete and local now.", kCommonOptions, run_fetch};
 const Command kMountHelper = {"", "IMAGE MOUNTPOINT [-o OPTIONS]", "Mount an image, called by mount(8).",
                               kHelperOptions, run_helper};

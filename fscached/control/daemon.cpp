@@ -167,11 +167,11 @@ void Daemon::save_changes() {
 Result<void> Daemon::try_restore_image(uint32_t id, MountedImage& image) {
   std::string folder = mount_folder(config_.root, id);
   TRY_ASSIGN(MountRecord record, read_mount_record(folder));
-  image.bootstrap = record.bootstrap;
+  image.name = record.image;
   image.where = record.where;
   TRY_ASSIGN(auto source, storage(record.where));
   TRY_ASSIGN(Buffer bytes, os::read_file(folder + "/image.boot", kMaxBootstrapSize));
-  TRY_ASSIGN(ImageDescription description, describe_image(bytes, record.bootstrap, record.blobs));
+  TRY_ASSIGN(ImageDescription description, describe_image(bytes, record.image, record.blobs));
   image.inodes = description.inodes;
   image.bytes = description.bytes;
   for (size_t i = 0; i < description.blobs.size(); i++) {

@@ -18,7 +18,7 @@ namespace fscached {
 
 struct MountedImage {
   std::string mountpoint;
-  std::string bootstrap;  // as the user named it
+  std::string name;  // as the user gave it: a bootstrap or a reference
   std::string where;
   std::vector<ObjectId> objects;
   uint64_t inodes = 0;

@@ -47,8 +47,11 @@ class MountOperation {
       : daemon_(daemon),
         mountpoint_(text_field(request, "mountpoint")),
         bootstrap_(text_field(request, "bootstrap")),
+        name_(text_field(request, "image")),
         where_(text_field(request, "blobs")),
-        options_(text_field(request, "options")) {}
+        options_(text_field(request, "options")) {
+    if (name_.empty()) name_ = bootstrap_;
+  }
   ~MountOperation();
   Result<json> run();
 
@@ -62,7 +65,7 @@ class MountOperation {
   Result<Received> call(const Message& message);
 
   Daemon& daemon_;
-  std::string mountpoint_, bootstrap_, where_, options_;
+  std::string mountpoint_, bootstrap_, name_, where_, options_;
   uint64_t attributes_ = 0;
   uint32_t id_ = 0;
   std::string folder_;
@@ -107,9 +110,9 @@ Result<void> MountOperation::keep_bootstrap() {
   TRY(os::make_directory(folder_, 0700));
   TRY_ASSIGN(Buffer bytes, load_bootstrap(bootstrap_));
   TRY_ASSIGN(auto names, inlined_blob_names(bootstrap_, bytes.size()));
-  TRY_ASSIGN(image_, describe_image(bytes, bootstrap_, names));
+  TRY_ASSIGN(image_, describe_image(bytes, name_, names));
   TRY(os::publish_file(folder_ + "/image.boot", bytes, 0600));
-  return write_mount_record(folder_, {bootstrap_, where_, names});
+  return write_mount_record(folder_, {name_, where_, names});
 }
 
 Result<void> MountOperation::fetch_chunk_table(size_t index) {
@@ -176,7 +179,7 @@ Result<void> MountOperation::mount() {
   std::copy(attached_.begin(), attached_.end(), message.files);
   daemon_.on_loop<bool>([&] {
     MountedImage& image = daemon_.images()[id_];
-    image = {mountpoint_, bootstrap_, where_, objects_, image_.inodes, image_.bytes, false, false};
+    image = {mountpoint_, name_, where_, objects_, image_.inodes, image_.bytes, false, false};
     return true;
   });
   auto mounted = call(message);
@@ -208,7 +211,7 @@ Result<json> MountOperation::run() {
   }
   TRY(mount());
   done_ = true;
-  log_line(LogLevel::info, "daemon", fmt::format("mounted {} at {}", bootstrap_, mountpoint_));
+  log_line(LogLevel::info, "daemon", fmt::format("mounted {} at {}", name_, mountpoint_));
   return json{{"mountpoint", mountpoint_}, {"id", id_}};
 }
 

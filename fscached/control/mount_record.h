@@ -11,7 +11,7 @@ namespace fscached {
 using namespace erofs_format;
 
 struct MountRecord {
-  std::string bootstrap;           // as the user named it
+  std::string image;               // as the user named it: a bootstrap or a reference
   std::string where;               // --blobs
   std::vector<std::string> blobs;  // names that are not in the bootstrap
 };

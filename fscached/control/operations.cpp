@@ -21,12 +21,12 @@ constexpr auto kProgressInterval = std::chrono::milliseconds(200);
 constexpr auto kGoneStep = std::chrono::milliseconds(10);
 constexpr int kGoneSteps = 300;
 
-// The number of the image mounted there, or of the one whose bootstrap or source has the name; 0 = none.
+// The number of the image mounted there, or of one with that name; 0 = none.
 uint32_t find_image(Daemon& daemon, const std::string& name) {
   for (auto& [id, image] : daemon.images())
     if (image.shown && !image.lingers && image.mountpoint == name) return id;
   for (auto& [id, image] : daemon.images())
-    if (image.shown && image.bootstrap == name) return id;
+    if (image.shown && image.name == name) return id;
   return 0;
 }
 
@@ -56,7 +56,7 @@ json describe(Daemon& daemon, uint32_t id, const MountedImage& image) {
   Amounts amounts = amounts_of(daemon, image.objects);
   return {{"id", id},
           {"mountpoint", image.mountpoint},
-          {"bootstrap", image.bootstrap},
+          {"image", image.name},
           {"blobs", image.where},
           {"state", image.lingers ? "lingers"
                     : image.shown ? "mounted"
@@ -110,7 +110,7 @@ Result<json> fetch_image(Daemon& daemon, const json& request, const Progress& pr
     if (found) objects = daemon.images()[found].objects;
     return found;
   });
-  if (id == 0) return make_error(Code::not_found, name + ": is neither mounted nor a mountpoint");
+  if (id == 0) return make_error(Code::not_found, name + ": is neither a mounted image nor a mountpoint");
   // Shared with the loop: a client that goes away does not end what it began.
   struct State {
     size_t remaining = 0;

@@ -63,7 +63,7 @@ Result<Document> RegistrySource::fetch(const std::string& reference) {
 }
 
 Result<Document> RegistrySource::root() {
-  if (reference_.digest.empty()) return fetch(reference_.tag.empty() ? "latest" : reference_.tag);
+  if (reference_.digest.empty()) return fetch(reference_.tag);
   TRY_ASSIGN(Digest digest, parse_digest(reference_.digest));
   TRY_ASSIGN(Document document, fetch(reference_.digest));
   TRY(check_digest(document.text, digest));
@@ -146,20 +146,26 @@ Result<NamedImage> open_in_layout(const ImageReference& reference, const std::st
   TRY_ASSIGN(LayoutFolder folder, LayoutFolder::open(reference.path));
   TRY_ASSIGN(Descriptor root, folder.find(reference.tag));
   NamedImage image;
-  char* absolute = realpath(reference.path.c_str(), nullptr);
-  if (absolute == nullptr) return errno_error(reference.path);
-  image.where = std::string(absolute) + "/blobs/sha256";
-  free(absolute);
+  image.where = reference.path + "/blobs/sha256";
   LayoutSource source(std::move(folder), std::move(root));
   TRY_ASSIGN(image.bootstrap, bootstrap_of(source, name));
   return image;
 }
 
-}  // namespace
-
-Result<NamedImage> open_named_image(const std::string& image, const StorageOptions& options) {
+Result<ImageReference> full_reference(const std::string& image) {
   TRY_ASSIGN(ImageReference reference, parse_reference(image));
-  std::string name = to_string(reference);
+  if (reference.transport == Transport::registry) {
+    if (reference.tag.empty() && reference.digest.empty()) reference.tag = "latest";
+  }
+  if (reference.transport != Transport::oci_layout) return reference;
+  char* absolute = realpath(reference.path.c_str(), nullptr);
+  if (absolute == nullptr) return errno_error(reference.path);
+  reference.path = absolute;
+  free(absolute);
+  return reference;
+}
+
+Result<NamedImage> open_in(ImageReference reference, const std::string& name, const StorageOptions& options) {
   switch (reference.transport) {
     case Transport::registry: return open_in_registry(std::move(reference), name, options);
     case Transport::oci_layout: return open_in_layout(reference, name);
@@ -168,6 +174,21 @@ Result<NamedImage> open_named_image(const std::string& image, const StorageOptio
   }
   return make_error(Code::unsupported,
                     name + ": an archive's blobs cannot be read in place; unpack it first");
+}
+
+}  // namespace
+
+Result<std::string> full_image_name(const std::string& image) {
+  TRY_ASSIGN(ImageReference reference, full_reference(image));
+  return to_string(reference);
+}
+
+Result<NamedImage> open_named_image(const std::string& image, const StorageOptions& options) {
+  TRY_ASSIGN(ImageReference reference, full_reference(image));
+  std::string name = to_string(reference);
+  TRY_ASSIGN(NamedImage opened, open_in(std::move(reference), name, options));
+  opened.name = name;
+  return opened;
 }
 
 }  // namespace fscached

@@ -9,9 +9,14 @@
 namespace fscached {
 
 struct NamedImage {
+  std::string name;  // full_image_name() of what was asked for
   Buffer bootstrap;
   std::string where;  // as --blobs takes it
 };
+
+// The one spelling of an image's name: with its transport, an absolute path, and the tag a registry takes
+// when none is given.
+Result<std::string> full_image_name(const std::string& image);
 
 // `image`: docker://HOST[:PORT]/NAME[:TAG|@DIGEST] or oci:DIR[:TAG]; of an index the Nydus image for
 // this machine. Every document and the layer are compared with their digests (a tag vouches for the first).

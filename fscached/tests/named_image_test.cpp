@@ -95,6 +95,7 @@ TEST_CASE("named image: from a registry, by tag, by digest, through an index") {
     REQUIRE_MESSAGE(image, image.error().message);
     CHECK((image->bootstrap == bootstrap_bytes()));
     CHECK(image->where == fmt::format("docker://127.0.0.1:{}/a/b", served.origin.port()));
+    CHECK(image->name == image->where + (suffix.empty() ? ":latest" : suffix));
   }
 }
 
@@ -126,6 +127,19 @@ TEST_CASE("named image: from a layout") {
   REQUIRE_MESSAGE(image, image.error().message);
   CHECK((image->bootstrap == bootstrap_bytes()));
   CHECK(image->where == scratch.path() + "/layout/blobs/sha256");
+  CHECK(image->name == "oci:" + scratch.path() + "/layout:latest");
+}
+
+TEST_CASE("named image: one spelling of each name") {
+  CHECK(*full_image_name("registry.example/team/app") == "docker://registry.example/team/app:latest");
+  CHECK(*full_image_name("docker://registry.example/team/app:1") == "docker://registry.example/team/app:1");
+  std::string digest = digest_of("x");
+  CHECK(*full_image_name("registry.example/a@" + digest) == "docker://registry.example/a@" + digest);
+  Scratch scratch;
+  CHECK(*full_image_name("oci:" + scratch.path() + "/../" + scratch.path().substr(5) + "/:v1") ==
+        "oci:" + scratch.path() + ":v1");
+  CHECK_FALSE(full_image_name("oci:/nowhere"));
+  CHECK_FALSE(full_image_name("/a/path"));
 }
 
 TEST_CASE("bootstrap layer: truncated at every block, and damaged headers, are errors") {
