@@ -339,15 +339,21 @@ void Keeper::release_files() {
 
 bool Keeper::unmount_all() {
   std::string busy;
-  for (auto& [id, mount] : mounts_) {
-    if (mount.pending() || mount.unmounted) continue;
-    auto removed = remove_mount(mount.mountpoint, mount.kernel_id);
-    if (removed) {
-      mount.unmounted = true;
-    } else {
-      busy += (busy.empty() ? "" : "; ") + removed.error().message;
+  auto each = [&](auto action) {
+    for (auto& [id, mount] : mounts_) {
+      if (mount.pending() || mount.unmounted) continue;
+      auto done = action(mount);
+      if (!done) busy += (busy.empty() ? "" : "; ") + done.error().message;
     }
-  }
+  };
+  // All or nothing: a stop that is refused leaves what is idle mounted.
+  each([](const Mount& mount) { return check_idle(mount.mountpoint, mount.kernel_id); });
+  if (busy.empty())
+    each([](Mount& mount) {
+      auto removed = remove_mount(mount.mountpoint, mount.kernel_id);
+      mount.unmounted = bool(removed);
+      return removed;
+    });
   if (!busy.empty()) refuse_stop(busy);
   return busy.empty();
 }

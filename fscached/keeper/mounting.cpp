@@ -102,10 +102,26 @@ Result<uint64_t> mount_id_of(int directory, const std::string& path) {
   return status.stx_mnt_id;
 }
 
-Result<void> remove_mount(const std::string& mountpoint, uint64_t mount_id) {
+namespace {
+
+Result<void> check_ours(const std::string& mountpoint, uint64_t mount_id) {
   TRY_ASSIGN(uint64_t there, mount_id_of(AT_FDCWD, mountpoint));
-  if (there != mount_id)
-    return make_error(Code::invalid_argument, mountpoint + ": what is mounted there is not ours");
+  if (there == mount_id) return {};
+  return make_error(Code::invalid_argument, mountpoint + ": what is mounted there is not ours");
+}
+
+}  // namespace
+
+// MNT_EXPIRE only marks an idle mount, and says EAGAIN. Looking it up, as check_ours() does, takes an earlier
+// mark away, so that this is never the second time, which would unmount.
+Result<void> check_idle(const std::string& mountpoint, uint64_t mount_id) {
+  TRY(check_ours(mountpoint, mount_id));
+  if (umount2(mountpoint.c_str(), MNT_EXPIRE | UMOUNT_NOFOLLOW) == 0 || errno == EAGAIN) return {};
+  return errno_error(mountpoint);
+}
+
+Result<void> remove_mount(const std::string& mountpoint, uint64_t mount_id) {
+  TRY(check_ours(mountpoint, mount_id));
   if (umount2(mountpoint.c_str(), UMOUNT_NOFOLLOW) != 0) return errno_error(mountpoint);
   return {};
 }

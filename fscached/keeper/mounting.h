@@ -23,6 +23,8 @@ Result<os::UniqueFd> make_mount(const std::string& bootstrap, const std::vector<
 Result<void> show_mount(int mount, const std::string& mountpoint);
 // The kernel's number of the mount at or beneath a descriptor.
 Result<uint64_t> mount_id_of(int directory, const std::string& path);
+// errno EBUSY: in use, or something is mounted inside. Changes nothing.
+Result<void> check_idle(const std::string& mountpoint, uint64_t mount_id);
 // errno EBUSY: in use. Refuses when the mount there is not `mount_id`; gone already is fine.
 Result<void> remove_mount(const std::string& mountpoint, uint64_t mount_id);
 // Mounts whose source lies below `root`: left by a keeper that died. Detaches and names them.
