@@ -20,15 +20,21 @@ constexpr size_t kGroupChunks = 256;
 using Cv = std::array<uint8_t, kCvSize>;
 using Kernels = std::span<const Kernel>;
 
-// `count` inputs, as many at a time as each kernel takes.
-void hash_many(Kernels with, Inputs inputs, size_t count, uint8_t* out) {
-  for (const Kernel& kernel : with) {
-    for (; count >= kernel.lanes; count -= kernel.lanes) {
-      kernel.hash(inputs, out);
-      inputs.data += kernel.lanes * inputs.stride;
-      inputs.counter += kernel.lanes * inputs.counter_step;
-      out += kernel.lanes * kCvSize;
-    }
+// A vector takes the same time whether its lanes are filled or not.
+const Kernel& kernel_for(Kernels with, size_t count) {
+  size_t narrowest = 0;
+  while (narrowest + 1 < with.size() && with[narrowest + 1].lanes >= count) narrowest++;
+  return with[narrowest];
+}
+
+void hash_many(Kernels with, Inputs inputs, uint8_t* out) {
+  for (size_t left = inputs.count; left > 0; left -= inputs.count) {
+    const Kernel& kernel = kernel_for(with, left);
+    inputs.count = std::min(left, kernel.lanes);
+    kernel.hash(inputs, out);
+    inputs.data += inputs.count * inputs.stride;
+    inputs.counter += inputs.count * inputs.counter_step;
+    out += inputs.count * kCvSize;
   }
 }
 
@@ -53,9 +59,9 @@ void hash_chunk(ByteView bytes, uint64_t counter, uint32_t root, uint8_t* out) {
 void reduce(Kernels with, Cv* cvs, size_t count, uint32_t root) {
   while (count > 1) {
     size_t parents = count / 2;
-    Inputs inputs = {cvs->data(), kBlockSize, 1, 0, 0, kParent | (count == 2 ? root : 0), 0, 0};
+    Inputs inputs = {cvs->data(), parents, kBlockSize, 1, 0, 0, kParent | (count == 2 ? root : 0), 0, 0};
     std::array<Cv, kGroupChunks / 2> level;
-    hash_many(with, inputs, parents, level[0].data());
+    hash_many(with, inputs, level[0].data());
     if (count % 2) cvs[parents] = cvs[count - 1];
     std::copy_n(level.begin(), parents, cvs);
     count = parents + count % 2;
@@ -65,8 +71,9 @@ void reduce(Kernels with, Cv* cvs, size_t count, uint32_t root) {
 void hash_group(Kernels with, ByteView bytes, uint64_t counter, uint32_t root, Cv* out) {
   std::array<Cv, kGroupChunks> cvs;
   size_t whole = bytes.size() / kChunkSize;
-  Inputs inputs = {bytes.data(), kChunkSize, kChunkSize / kBlockSize, counter, 1, 0, kChunkStart, kChunkEnd};
-  hash_many(with, inputs, whole, cvs[0].data());
+  Inputs inputs = {bytes.data(), whole,    kChunkSize, kChunkSize / kBlockSize, counter, 1, 0,
+                   kChunkStart,  kChunkEnd};
+  hash_many(with, inputs, cvs[0].data());
   ByteView rest = bytes.subspan(whole * kChunkSize);
   if (!rest.empty()) hash_chunk(rest, counter + whole, 0, cvs[whole].data());
   reduce(with, cvs.data(), whole + (rest.empty() ? 0 : 1), root);

@@ -35,6 +35,7 @@ inline constexpr Schedule kSchedule = make_schedule();
 // (16 blocks, counters rising by one) or parents (one block, counter 0).
 struct Inputs {
   const uint8_t* data;
+  size_t count;
   size_t stride;
   size_t blocks;
   uint64_t counter;
@@ -47,7 +48,7 @@ struct Inputs {
 struct Kernel {
   const char* name;
   size_t lanes;
-  // Exactly `lanes` inputs; their chaining values go to `out`, one after another.
+  // At most `lanes` inputs, at the cost of `lanes`; their chaining values go to `out`, one after another.
   void (*hash)(const Inputs& inputs, uint8_t* out);
 };
 
@@ -64,7 +65,8 @@ void hash_avx512(const Inputs& inputs, uint8_t* out);
 
 // What this processor can run, widest first; the last is portable.
 std::span<const Kernel> kernels();
-// The digest by kernels of a list like that: what is left over by one goes to the next.
+// The digest by kernels of a list like that: what does not fill the widest goes to the narrowest that takes
+// it at once.
 Digest hash(ByteView bytes, std::span<const Kernel> with);
 
 }  // namespace erofs_format::blake3_impl

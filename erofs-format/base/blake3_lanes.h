@@ -63,10 +63,10 @@ BLAKE3_INLINE void shuffle_rows(const Lanes* from, Lanes* to) {
 }
 
 // kLanes words from each input become kLanes vectors, one for each word.
-BLAKE3_INLINE void load_transposed(const uint8_t* data, size_t stride, Lanes* words) {
+BLAKE3_INLINE void load_transposed(const uint8_t* const* data, size_t offset, Lanes* words) {
   Lanes rows[kLanes];
 #pragma GCC unroll 16
-  for (size_t i = 0; i < kLanes; i++) load(rows[i], data + i * stride);
+  for (size_t i = 0; i < kLanes; i++) load(rows[i], data[i] + offset);
 #if BLAKE3_LANES == 8
   Lanes other[kLanes];
   shuffle_rows(rows, other);
@@ -84,9 +84,9 @@ BLAKE3_INLINE void load_transposed(const uint8_t* data, size_t stride, Lanes* wo
 #endif
 }
 
-BLAKE3_INLINE void load_message(const uint8_t* block, size_t stride, Lanes* m) {
+BLAKE3_INLINE void load_message(const uint8_t* const* data, size_t offset, Lanes* m) {
 #pragma GCC unroll 4
-  for (size_t word = 0; word < 16; word += kLanes) load_transposed(block + 4 * word, stride, m + word);
+  for (size_t word = 0; word < 16; word += kLanes) load_transposed(data, offset + 4 * word, m + word);
 }
 
 BLAKE3_INLINE void compress_lanes(Lanes* cv, const Lanes* m, const Lanes& low, const Lanes& high,
@@ -107,10 +107,10 @@ BLAKE3_INLINE void compress_lanes(Lanes* cv, const Lanes* m, const Lanes& low, c
   for (size_t i = 0; i < 8; i++) cv[i] = v[i] ^ v[i + 8];
 }
 
-BLAKE3_INLINE void store_transposed(const Lanes* cv, uint8_t* out) {
+BLAKE3_INLINE void store_transposed(const Lanes* cv, size_t count, uint8_t* out) {
   uint32_t words[8][kLanes];
   __builtin_memcpy(words, cv, sizeof(words));
-  for (size_t lane = 0; lane < kLanes; lane++)
+  for (size_t lane = 0; lane < count; lane++)
     for (size_t word = 0; word < 8; word++)
       __builtin_memcpy(out + lane * kCvSize + 4 * word, &words[word][lane], 4);
 }
@@ -121,7 +121,10 @@ void hash_lanes(const Inputs& inputs, uint8_t* out) {
   for (size_t i = 0; i < 8; i++) cv[i] = zero + kIv[i];
   Lanes low = zero;
   Lanes high = zero;
+  const uint8_t* data[kLanes];
   for (size_t i = 0; i < kLanes; i++) {
+    // Lanes without an input of their own repeat the last one.
+    data[i] = inputs.data + (i < inputs.count ? i : inputs.count - 1) * inputs.stride;
     uint64_t counter = inputs.counter + i * inputs.counter_step;
     low[i] = static_cast<uint32_t>(counter);
     high[i] = static_cast<uint32_t>(counter >> 32);
@@ -130,10 +133,10 @@ void hash_lanes(const Inputs& inputs, uint8_t* out) {
     uint32_t flags =
         inputs.flags | (block == 0 ? inputs.start : 0) | (block + 1 == inputs.blocks ? inputs.end : 0);
     Lanes m[16];
-    load_message(inputs.data + block * kBlockSize, inputs.stride, m);
+    load_message(data, block * kBlockSize, m);
     compress_lanes(cv, m, low, high, flags);
   }
-  store_transposed(cv, out);
+  store_transposed(cv, inputs.count, out);
 }
 
 #undef BLAKE3_INLINE

@@ -148,6 +148,10 @@ Result<void> pwrite_all(int fd, uint64_t offset, ByteView bytes, const std::stri
   return {};
 }
 
+void begin_writeback(int fd, uint64_t offset, uint64_t size) {
+  ::sync_file_range(fd, static_cast<off_t>(offset), static_cast<off_t>(size), SYNC_FILE_RANGE_WRITE);
+}
+
 Result<Buffer> read_file(int fd, const std::string& name, uint64_t limit) {
   TRY_ASSIGN(struct stat st, stat_of(fd, name));
   Buffer bytes;

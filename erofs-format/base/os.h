@@ -48,6 +48,9 @@ Result<void> pread_exact(int fd, uint64_t offset, MutableBytes into, const std::
 Result<void> write_all(int fd, ByteView bytes, const std::string& name);
 Result<void> pwrite_all(int fd, uint64_t offset, ByteView bytes, const std::string& name);
 
+// Has the kernel begin to write these bytes to the disk, so that a later fsync has less to wait for. Only a
+// hint: pipes and some file systems know no such thing.
+void begin_writeback(int fd, uint64_t offset, uint64_t size);
 // A whole file of at most `limit` bytes.
 Result<Buffer> read_file(const std::string& path, uint64_t limit);
 Result<Buffer> read_file(int fd, const std::string& name, uint64_t limit);

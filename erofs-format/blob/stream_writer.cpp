@@ -10,6 +10,8 @@ namespace {
 constexpr size_t kBufferSize = size_t{256} << 10;
 // Buffers that wait for the thread, the one it is writing among them.
 constexpr size_t kMaxWaiting = 4;
+// The disk is set to work on this much at a time.
+constexpr uint64_t kWritebackStep = uint64_t{8} << 20;
 
 }  // namespace
 
@@ -54,6 +56,12 @@ Result<void> StreamWriter::hand_over() {
   return {};
 }
 
+void StreamWriter::begin_writeback() {
+  uint64_t end = written_ / kWritebackStep * kWritebackStep;
+  if (end > writeback_begun_) os::begin_writeback(fd_, writeback_begun_, end - writeback_begun_);
+  writeback_begun_ = end;
+}
+
 void StreamWriter::run() {
   std::unique_lock lock(mutex_);
   for (;;) {
@@ -64,6 +72,8 @@ void StreamWriter::run() {
     lock.unlock();
     hash_.update(buffer);
     auto result = os::write_all(fd_, buffer, name_);
+    written_ += buffer.size();
+    begin_writeback();
     buffer.clear();
     lock.lock();
     if (!result) result_ = std::move(result);

@@ -15,7 +15,7 @@ namespace erofs_format {
 
 class StreamWriter {
  public:
-  // Writes to `fd` (borrowed); `name` is for messages.
+  // Writes to `fd` (borrowed, at its beginning); `name` is for messages.
   StreamWriter(int fd, std::string name);
   // What was not drained may not be written.
   ~StreamWriter();
@@ -31,11 +31,14 @@ class StreamWriter {
 
  private:
   void run();
+  void begin_writeback();
   Result<void> hand_over();
 
   int fd_;
   std::string name_;
   Sha256 hash_;
+  uint64_t written_ = 0;
+  uint64_t writeback_begun_ = 0;
   Buffer filling_;
 
   std::mutex mutex_;
