@@ -48,7 +48,7 @@ Result<void> run(const Arguments& arguments) {
   if (!arguments.positional().empty()) return usage_error("serve: takes no operands");
   TRY_ASSIGN(Config config, read_config(arguments));
   TRY_ASSIGN(keeper::Keeper keeper,
-             keeper::Keeper::create({config.root, config.socket, config_words(config)}));
+             keeper::Keeper::create({config.root, config.socket, config.backend, config_words(config)}));
   return keeper.run();
 }
 

@@ -23,6 +23,7 @@ struct Config {
   std::string socket = kDefaultSocket;
   std::string backend = "auto";
   std::string log_level = "info";
+  std::string domain = "fscached";  // within which cachefiles shares blobs
   uint64_t fetch_memory = kDefaultFetchMemory;
   uint64_t decode_threads = 0;             // 0 = processors
   bool complete = false;                   // fetch the rest of each blob in the background

@@ -38,7 +38,7 @@ void log_error(const Error& error) { log_line(LogLevel::error, "daemon", error.m
 
 }  // namespace
 
-Daemon::Daemon(Config config, Loop& loop, std::unique_ptr<FanotifyBackend> backend, KeeperLink& link)
+Daemon::Daemon(Config config, Loop& loop, std::unique_ptr<KernelBackend> backend, KeeperLink& link)
     : config_(std::move(config)),
       loop_(loop),
       backend_(std::move(backend)),
@@ -49,23 +49,7 @@ Daemon::Daemon(Config config, Loop& loop, std::unique_ptr<FanotifyBackend> backe
 
 Daemon::~Daemon() = default;
 
-ObjectEnvironment Daemon::environment() {
-  auto set_mark = [this](ObjectId id, bool on) {
-    Message message;
-    message.op = Op::set_mark;
-    message.id = id;
-    message.flags = on ? uint32_t{keeper::kMarked} : 0;
-    link_.call(message, [this, id](Result<keeper::Received> reply) {
-      // A file released meanwhile has no mark to switch.
-      if (!reply && object(id)) log_error(reply.error());
-    });
-  };
-  return {loop_, pool_, memory_, object_counters_, set_mark};
-}
-
-std::string Daemon::presence_path(const std::string& blob) const {
-  return fmt::format("{}/blobs/{}.presence", config_.root, blob);
-}
+ObjectEnvironment Daemon::environment() { return {loop_, pool_, memory_, object_counters_}; }
 
 Result<std::shared_ptr<Storage>> Daemon::storage(const std::string& where) {
   std::weak_ptr<Storage>& known = storages_[where];
@@ -89,29 +73,35 @@ void Daemon::on_request(const KernelRequest& request, Ticket ticket) {
                        fmt::format("data file {}: read, but no image describes it", request.object)));
 }
 
-Result<std::shared_ptr<BlobObject>> Daemon::adopt_file(const Message& file, os::UniqueFd fd,
-                                                       std::shared_ptr<const BlobLayout> layout,
-                                                       std::shared_ptr<Storage> source) {
-  auto found = objects_.find(file.id);
-  if (found != objects_.end()) {
-    TRY(found->second->learn(*layout));
-    found->second->add_source(std::move(source));
-    return found->second;
+void Daemon::on_kept(ObjectId id, Extent range, const std::vector<Extent>& data) {
+  if (BlobObject* target = object(id)) target->on_kept(range, data);
+}
+
+Result<std::shared_ptr<BlobObject>> Daemon::adopt(AttachedFile attached,
+                                                  std::shared_ptr<const BlobLayout> layout,
+                                                  std::shared_ptr<Storage> source) {
+  std::shared_ptr<BlobObject>& object = objects_[attached.id];
+  if (!object) {
+    object = std::make_shared<BlobObject>(environment(), std::move(attached), std::move(layout));
+  } else {
+    TRY(object->learn(*layout));
+    if (attached.watched) object->set_watched();
   }
-  std::string path = presence_path(layout->blob().id);
-  auto object = std::make_shared<BlobObject>(environment(), file.id, std::move(fd), path, std::move(layout));
   object->add_source(std::move(source));
-  if (!(file.flags & keeper::kCreated)) {
-    auto bytes = os::read_file(path, kMaxPresenceBytes);
-    auto presence = bytes ? decode_presence(*bytes, path) : Result<Presence>(std::move(bytes).error());
-    if (presence)
-      object->believe(*presence);
-    else if (presence.error().code != Code::not_found)
-      log_error(presence.error());
-  }
-  objects_[file.id] = object;
-  backend_->add_object(file.id, file.device, file.inode);
   return object;
+}
+
+void Daemon::attach(const KernelName& image, std::shared_ptr<const BlobLayout> layout,
+                    std::shared_ptr<Storage> source,
+                    std::function<void(Result<std::shared_ptr<BlobObject>>)> done) {
+  backend_->attach(image, layout,
+                   [this, layout, source, done = std::move(done)](Result<AttachedFile> attached) {
+                     if (!attached) return done(std::move(attached).error());
+                     ObjectId id = attached->id;
+                     auto object = adopt(std::move(*attached), layout, source);
+                     if (!object) backend_->let_go(id);
+                     done(std::move(object));
+                   });
 }
 
 void Daemon::image_shown(uint32_t id) {
@@ -122,7 +112,7 @@ void Daemon::image_shown(uint32_t id) {
   for (ObjectId object_id : image.objects) {
     BlobObject* target = object(object_id);
     if (!target) continue;
-    target->settle_mark();
+    target->settle_watch();
     if (target->needs_save()) target->save(false, [](const Result<void>&) {});
     if (config_.complete)
       loop_.after_ms(config_.complete_after_s * 1000,
@@ -139,8 +129,19 @@ void Daemon::complete_in_background(ObjectId id) {
   });
 }
 
-void Daemon::release_object(ObjectId id) {
-  backend_->remove_object(id);
+void Daemon::image_gone(uint32_t id) {
+  auto found = images_.find(id);
+  if (found != images_.end()) {
+    MountedImage image = std::move(found->second);
+    images_.erase(found);
+    for (ObjectId object : image.objects) backend_->let_go(object);
+    backend_->withdraw(image.kernel_name);
+  }
+  std::error_code ignored;  // what remains goes with the next start
+  std::filesystem::remove_all(mount_folder(config_.root, id), ignored);
+}
+
+void Daemon::on_released(ObjectId id) {
   auto found = objects_.find(id);
   if (found == objects_.end()) return;
   std::shared_ptr<BlobObject> object = std::move(found->second);
@@ -169,25 +170,28 @@ Result<void> Daemon::try_restore_image(uint32_t id, MountedImage& image) {
   TRY_ASSIGN(MountRecord record, read_mount_record(folder));
   image.name = record.image;
   image.where = record.where;
+  image.kernel_name = {id, record.fsid, record.domain};
   TRY_ASSIGN(auto source, storage(record.where));
   TRY_ASSIGN(Buffer bytes, os::read_file(folder + "/image.boot", kMaxBootstrapSize));
   TRY_ASSIGN(ImageDescription description, describe_image(bytes, record.image, record.blobs));
   image.inodes = description.inodes;
   image.bytes = description.bytes;
+  TRY(backend_->offer(image.kernel_name));
   for (size_t i = 0; i < description.blobs.size(); i++) {
     BlobUse& use = description.blobs[i];
     if (use.needs_chunk_table) {
       TRY_ASSIGN(Buffer stored, os::read_file(table_path(folder, i), kMaxChunkTableBytes));
       TRY_ASSIGN(use.table, parse_chunk_table(use.blob, stored));
     }
-    auto file = restored_files_.find(use.blob.id);
-    if (file == restored_files_.end())
-      return make_error(Code::internal, fmt::format("blob {}: the keeper has no file of it", use.blob.id));
     TRY_ASSIGN(auto layout, BlobLayout::create(use.blob, std::move(use.table), std::move(use.digests)));
-    keeper::Received& received = file->second;
-    TRY_ASSIGN(auto object, adopt_file(received.message, std::move(received.descriptor), layout, source));
-    object->set_marked((received.message.flags & keeper::kMarked) != 0);
-    image.objects.push_back(object->id());
+    auto failed = Result<void>();
+    attach(image.kernel_name, layout, source, [&](Result<std::shared_ptr<BlobObject>> object) {
+      if (object)
+        image.objects.push_back((*object)->id());
+      else
+        failed = std::move(object).error();
+    });
+    TRY(failed);
   }
   return {};
 }
@@ -204,12 +208,8 @@ void Daemon::restore_image(const Message& mount) {
 
 void Daemon::restore(KeeperLink::Introduction introduction) {
   last_mount_ = introduction.last_mount;
-  for (keeper::Received& file : introduction.files) {
-    std::string blob(file.message.blob, keeper::kBlobIdLength);
-    restored_files_.emplace(std::move(blob), std::move(file));
-  }
+  backend_->restore(loop_, *this, std::move(introduction.files));
   for (const keeper::Received& mount : introduction.mounts) restore_image(mount.message);
-  restored_files_.clear();
 }
 
 // --- the worker's life -----------------------------------------------------------
@@ -217,7 +217,7 @@ void Daemon::restore(KeeperLink::Introduction introduction) {
 void Daemon::start() {
   link_.start(
       loop_, [this](const Message& message) { on_notice(message); }, [this] { on_keeper_lost(); });
-  backend_->start(loop_, *this);
+  backend_->start();
   for (auto& [id, image] : images_) image_shown(id);
   loop_.after_ms(kSaveIntervalMs, [this](int32_t) { save_changes(); });
   Message ready;
@@ -227,13 +227,8 @@ void Daemon::start() {
 
 void Daemon::on_notice(const Message& message) {
   switch (message.op) {
-    case Op::gone_mount: {
-      images_.erase(message.id);
-      std::error_code ignored;  // what remains goes with the next start
-      std::filesystem::remove_all(mount_folder(config_.root, message.id), ignored);
-      return;
-    }
-    case Op::released_file: return release_object(message.id);
+    case Op::gone_mount: return image_gone(message.id);
+    case Op::released_file: return backend_->on_notice(message);
     case Op::stop: return stop();
     default: log_error(make_error(Code::internal, "keeper: unexpected message"));
   }
@@ -252,6 +247,7 @@ void Daemon::on_keeper_lost() {
 
 void Daemon::stop() {
   stopping_ = true;
+  while (!objects_.empty()) on_released(objects_.begin()->first);
   exit_when_saved();
 }
 

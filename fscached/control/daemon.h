@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "fscached/control/config.h"
-#include "fscached/control/keeper_link.h"
-#include "fscached/kernel/fanotify.h"
+#include "fscached/keeper/keeper_link.h"
+#include "fscached/kernel/kernel_backend.h"
 #include "fscached/object/blob_object.h"
 #include "fscached/object/image.h"
 
@@ -20,16 +20,17 @@ struct MountedImage {
   std::string mountpoint;
   std::string name;  // as the user gave it: a bootstrap or a reference
   std::string where;
-  std::vector<ObjectId> objects;
+  KernelName kernel_name;
+  std::vector<ObjectId> objects;  // in device order
   uint64_t inodes = 0;
   uint64_t bytes = 0;
-  bool shown = false;    // mounted and proved
+  bool shown = false;    // proved, and mounted unless `mountpoint` is empty
   bool lingers = false;  // unmounted here, the superblock lives on elsewhere
 };
 
-class Daemon final : public RequestSink {
+class Daemon final : public KernelSink {
  public:
-  Daemon(Config config, Loop& loop, std::unique_ptr<FanotifyBackend> backend, KeeperLink& link);
+  Daemon(Config config, Loop& loop, std::unique_ptr<KernelBackend> backend, KeeperLink& link);
   ~Daemon() override;
 
   // Before the loop runs: what a predecessor had mounted is served again.
@@ -53,26 +54,29 @@ class Daemon final : public RequestSink {
   }
 
   void on_request(const KernelRequest& request, Ticket ticket) override;
+  void on_kept(ObjectId id, Extent range, const std::vector<Extent>& data) override;
+  void on_released(ObjectId id) override;
 
   // --- loop thread ---
   uint32_t new_mount_number() { return ++last_mount_; }
   Result<std::shared_ptr<Storage>> storage(const std::string& where);
-  // Creates or extends the object of an attached file; `presence` is what its file says, if it has one.
-  Result<std::shared_ptr<BlobObject>> adopt_file(const keeper::Message& file, os::UniqueFd fd,
-                                                 std::shared_ptr<const BlobLayout> layout,
-                                                 std::shared_ptr<Storage> source);
+  // The object of an image's blob, new or extended; `done` may run at once. The image lets go of it when it
+  // is gone.
+  void attach(const KernelName& image, std::shared_ptr<const BlobLayout> layout,
+              std::shared_ptr<Storage> source, std::function<void(Result<std::shared_ptr<BlobObject>>)> done);
+  // Forgets an image: nobody can ask for its data any more.
+  void image_gone(uint32_t id);
   BlobObject* object(ObjectId id);
   std::map<uint32_t, MountedImage>& images() { return images_; }
   std::map<ObjectId, std::shared_ptr<BlobObject>>& objects() { return objects_; }
   KeeperLink& keeper() { return link_; }
+  KernelBackend& backend() { return *backend_; }
   // Starts what follows a mount: marks of complete blobs go, the rest may come in the background.
   void image_shown(uint32_t id);
 
   const Config& config() const { return config_; }
   const ObjectCounters& object_counters() const { return object_counters_; }
   const StorageCounters& storage_counters() const { return storage_counters_; }
-  const KernelCounters& kernel_counters() const { return backend_->counters(); }
-  size_t pending_events() const { return backend_->pending(); }
   uint64_t memory_used() const { return memory_.used(); }
   uint64_t started_ns() const { return started_ns_; }
   Loop& loop() { return loop_; }
@@ -82,23 +86,22 @@ class Daemon final : public RequestSink {
   void on_keeper_lost();
   void restore_image(const keeper::Message& mount);
   Result<void> try_restore_image(uint32_t id, MountedImage& image);
-  void release_object(ObjectId id);
+  Result<std::shared_ptr<BlobObject>> adopt(AttachedFile attached, std::shared_ptr<const BlobLayout> layout,
+                                            std::shared_ptr<Storage> source);
   void save_changes();
   void stop();
   void exit_when_saved();
   void complete_in_background(ObjectId id);
   ObjectEnvironment environment();
-  std::string presence_path(const std::string& blob) const;
 
   Config config_;
   Loop& loop_;
-  std::unique_ptr<FanotifyBackend> backend_;
+  std::unique_ptr<KernelBackend> backend_;
   KeeperLink& link_;
   ObjectCounters object_counters_;
   StorageCounters storage_counters_;
   FetchMemory memory_;
   std::map<std::string, std::weak_ptr<Storage>> storages_;
-  std::map<std::string, keeper::Received> restored_files_;  // by blob; until their images are restored
   std::map<ObjectId, std::shared_ptr<BlobObject>> objects_;
   std::map<uint32_t, MountedImage> images_;
   uint32_t last_mount_ = 0;

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 
+#include "erofs-format/base/digest.h"
 #include "erofs-format/base/log.h"
 #include "erofs-format/bootstrap/bootstrap_reader.h"
 #include "fscached/control/mount_record.h"
@@ -58,8 +59,10 @@ class MountOperation {
  private:
   Result<void> check();
   Result<void> keep_bootstrap();
+  void choose_name(ByteView bootstrap);
   Result<void> fetch_chunk_table(size_t index);
   Result<void> attach(size_t index);
+  Result<Message> mount_message();
   Result<void> mount();
   Result<void> compare_canary(const Message& answer);
   Result<Received> call(const Message& message);
@@ -67,25 +70,24 @@ class MountOperation {
   Daemon& daemon_;
   std::string mountpoint_, bootstrap_, name_, where_, options_;
   uint64_t attributes_ = 0;
-  uint32_t id_ = 0;
+  KernelName kernel_name_;
   std::string folder_;
   std::shared_ptr<Storage> source_;
   ImageDescription image_;
   std::vector<ObjectId> objects_;
-  std::vector<uint32_t> attached_;
+  bool offered_ = false;
   bool done_ = false;
 };
 
 MountOperation::~MountOperation() {
-  for (uint32_t file : attached_) {
-    Message message;
-    message.op = Op::let_go;
-    message.id = file;
-    daemon_.on_loop<bool>([&] { return daemon_.keeper().tell(message), true; });
-  }
-  if (done_ || folder_.empty()) return;
+  if (done_) return;
+  daemon_.on_loop<bool>([this] {
+    for (ObjectId object : objects_) daemon_.backend().let_go(object);
+    if (offered_) daemon_.backend().withdraw(kernel_name_);
+    return true;
+  });
   std::error_code ignored;
-  std::filesystem::remove_all(folder_, ignored);
+  if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
 }
 
 Result<Received> MountOperation::call(const Message& message) {
@@ -103,16 +105,29 @@ Result<void> MountOperation::check() {
   return {};
 }
 
+// Named by content, so that nothing an earlier image left in the cache is taken for this one's; with a
+// number, so that one image can be mounted twice.
+void MountOperation::choose_name(ByteView bootstrap) {
+  constexpr size_t kDigits = 32;
+  kernel_name_.fsid = fmt::format(
+      "{}-{}", to_hex(digest_of(Digester::sha256, bootstrap).bytes).substr(0, kDigits), kernel_name_.id);
+  kernel_name_.domain = daemon_.config().domain;
+}
+
 // The kernel mounts our own copy: validated, complete, local, never marked.
 Result<void> MountOperation::keep_bootstrap() {
-  id_ = daemon_.on_loop<uint32_t>([&] { return daemon_.new_mount_number(); });
-  folder_ = mount_folder(daemon_.config().root, id_);
+  kernel_name_.id = daemon_.on_loop<uint32_t>([&] { return daemon_.new_mount_number(); });
+  folder_ = mount_folder(daemon_.config().root, kernel_name_.id);
   TRY(os::make_directory(folder_, 0700));
   TRY_ASSIGN(Buffer bytes, load_bootstrap(bootstrap_));
   TRY_ASSIGN(auto names, inlined_blob_names(bootstrap_, bytes.size()));
   TRY_ASSIGN(image_, describe_image(bytes, name_, names));
   TRY(os::publish_file(folder_ + "/image.boot", bytes, 0600));
-  return write_mount_record(folder_, {name_, where_, names});
+  choose_name(bytes);
+  TRY(write_mount_record(folder_, {name_, where_, names, kernel_name_.fsid, kernel_name_.domain}));
+  TRY(daemon_.on_loop<Result<void>>([this] { return daemon_.backend().offer(kernel_name_); }));
+  offered_ = true;
+  return {};
 }
 
 Result<void> MountOperation::fetch_chunk_table(size_t index) {
@@ -131,24 +146,11 @@ Result<void> MountOperation::fetch_chunk_table(size_t index) {
 Result<void> MountOperation::attach(size_t index) {
   BlobUse& use = image_.blobs[index];
   TRY_ASSIGN(auto layout, BlobLayout::create(use.blob, std::move(use.table), std::move(use.digests)));
-  Message message;
-  message.op = Op::attach;
-  message.size = layout->file_size();
-  use.blob.id.copy(message.blob, keeper::kBlobIdLength);
-  TRY_ASSIGN(Received file, call(message));
-  attached_.push_back(file.message.id);
-  TRY(daemon_.on_loop<Result<void>>([&]() -> Result<void> {
-    TRY_ASSIGN(auto object, daemon_.adopt_file(file.message, std::move(file.descriptor), layout, source_));
-    object->set_marked(true);
-    objects_.push_back(object->id());
-    return {};
+  using Object = std::shared_ptr<BlobObject>;
+  TRY_ASSIGN(Object object, daemon_.ask<Result<Object>>([&](std::function<void(Result<Object>)> done) {
+    daemon_.attach(kernel_name_, layout, source_, std::move(done));
   }));
-  // An earlier "complete" of the same blob may have crossed the request: now it is marked for certain.
-  Message mark;
-  mark.op = Op::set_mark;
-  mark.id = file.message.id;
-  mark.flags = keeper::kMarked;
-  TRY(call(mark));
+  objects_.push_back(object->id());
   return {};
 }
 
@@ -167,19 +169,24 @@ Result<void> MountOperation::compare_canary(const Message& answer) {
                                                 mountpoint_, printable(image_.canary_path)));
 }
 
-Result<void> MountOperation::mount() {
+Result<Message> MountOperation::mount_message() {
   Message message;
   message.op = Op::mount;
-  message.id = id_;
+  message.id = kernel_name_.id;
   message.attributes = attributes_;
-  message.file_count = static_cast<uint32_t>(attached_.size());
-  if (attached_.size() > keeper::kMaxFiles || !keeper::put_text(message.path, mountpoint_) ||
+  if (objects_.size() > keeper::kMaxFiles || !keeper::put_text(message.path, mountpoint_) ||
       !keeper::put_text(message.canary, image_.canary_path))
     return make_error(Code::too_large, mountpoint_ + ": path too long or too many blobs");
-  std::copy(attached_.begin(), attached_.end(), message.files);
+  daemon_.backend().describe_mount(kernel_name_, objects_, message);
+  return message;
+}
+
+Result<void> MountOperation::mount() {
+  TRY_ASSIGN(Message message, mount_message());
   daemon_.on_loop<bool>([&] {
-    MountedImage& image = daemon_.images()[id_];
-    image = {mountpoint_, name_, where_, objects_, image_.inodes, image_.bytes, false, false};
+    daemon_.images()[kernel_name_.id] = {mountpoint_,   name_,        where_, kernel_name_, objects_,
+                                         image_.inodes, image_.bytes, false,  false};
+    done_ = true;  // from here on image_gone() takes it back
     return true;
   });
   auto mounted = call(message);
@@ -187,14 +194,14 @@ Result<void> MountOperation::mount() {
   if (mounted && !proved) {
     Message undo;
     undo.op = Op::unmount;
-    undo.id = id_;
+    undo.id = kernel_name_.id;
     [[maybe_unused]] auto undone = call(undo);
   }
   daemon_.on_loop<bool>([&] {
     if (proved)
-      daemon_.image_shown(id_);
+      daemon_.image_shown(kernel_name_.id);
     else if (!mounted)
-      daemon_.images().erase(id_);
+      daemon_.image_gone(kernel_name_.id);
     return true;
   });
   return proved;
@@ -210,9 +217,8 @@ Result<json> MountOperation::run() {
     TRY(attach(i));
   }
   TRY(mount());
-  done_ = true;
   log_line(LogLevel::info, "daemon", fmt::format("mounted {} at {}", name_, mountpoint_));
-  return json{{"mountpoint", mountpoint_}, {"id", id_}};
+  return json{{"mountpoint", mountpoint_}, {"id", kernel_name_.id}};
 }
 
 }  // namespace

@@ -164,7 +164,7 @@ Result<json> show_status(Daemon& daemon) {
     for (auto& [id, image] : daemon.images()) lingering += image.lingers;
     for (auto& [id, object] : daemon.objects()) complete += object->is_complete();
     return {{"state", "serving"},
-            {"backend", "fanotify"},
+            {"backend", daemon.backend().name()},
             {"root", daemon.config().root},
             {"socket", daemon.config().socket},
             {"worker_pid", getpid()},
@@ -173,13 +173,13 @@ Result<json> show_status(Daemon& daemon) {
             {"lingering_images", lingering},
             {"blobs", daemon.objects().size()},
             {"complete_blobs", complete},
-            {"pending_events", daemon.pending_events()}};
+            {"pending_events", daemon.backend().pending()}};
   });
 }
 
 Result<json> show_stats(Daemon& daemon) {
   return daemon.on_loop<json>([&]() -> json {
-    const KernelCounters& kernel = daemon.kernel_counters();
+    const KernelCounters& kernel = daemon.backend().counters();
     const ObjectCounters& objects = daemon.object_counters();
     const StorageCounters& storage = daemon.storage_counters();
     return {{"kernel",
@@ -187,7 +187,7 @@ Result<json> show_stats(Daemon& daemon) {
               {"allowed", kernel.allowed},
               {"denied", kernel.denied},
               {"orphans", kernel.orphans},
-              {"pending", daemon.pending_events()}}},
+              {"pending", daemon.backend().pending()}}},
             {"cache",
              {{"requests", objects.requests},
               {"hits", objects.hits},

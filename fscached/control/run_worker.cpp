@@ -8,6 +8,7 @@
 #include "fscached/control/daemon.h"
 #include "fscached/control/server.h"
 #include "fscached/keeper/worker_process.h"
+#include "fscached/kernel/fanotify.h"
 
 namespace fscached {
 
@@ -21,20 +22,25 @@ LogLevel level_of(const std::string& name) {
   return name == "debug" ? LogLevel::debug : LogLevel::info;
 }
 
+Result<std::unique_ptr<KernelBackend>> open_backend(const std::string& /*name*/, KeeperLink& link) {
+  TRY_ASSIGN(Journal journal, Journal::map(keeper::kWorkerJournal));
+  TRY_ASSIGN(auto backend, FanotifyBackend::create(keeper::kWorkerKernel, std::move(journal), link));
+  return std::unique_ptr<KernelBackend>(std::move(backend));
+}
+
 }  // namespace
 
 Result<void> run_worker(const std::vector<std::string>& words) {
   // The keeper decides when the worker ends: after everything is unmounted.
   for (int ignored : {SIGTERM, SIGINT, SIGHUP, SIGPIPE}) signal(ignored, SIG_IGN);
   prctl(PR_SET_NAME, "fscached-worker");
-  // First, while no other descriptor is open: it reserves the numbers of unanswered events.
-  TRY_ASSIGN(Journal journal, Journal::map(keeper::kWorkerJournal));
-  TRY_ASSIGN(auto backend, FanotifyBackend::create(keeper::kWorkerGroup, std::move(journal)));
   Config config;
   TRY(read_config_words(config, words));
   set_log_level(level_of(config.log_level));
   if (fchdir(keeper::kWorkerRoot) != 0) return errno_error("root");
   KeeperLink link(keeper::kWorkerSocket);
+  // While no other descriptor is open: it reserves the numbers of unanswered events.
+  TRY_ASSIGN(auto backend, open_backend(config.backend, link));
   TRY_ASSIGN(auto introduction, link.introduction());
   TRY_ASSIGN(auto loop, Loop::create(kLoopSlots));
   Daemon daemon(std::move(config), *loop, std::move(backend), link);

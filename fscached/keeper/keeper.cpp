@@ -45,7 +45,8 @@ Result<void> Keeper::spawn() {
   int buffer = 4 << 20;
   setsockopt(socket_.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
   setsockopt(socket_.get(), SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof(buffer));
-  WorkerDescriptors descriptors = {theirs.get(), group_.get(), journal_.get(), listener_.get(), root_.get()};
+  WorkerDescriptors descriptors = {theirs.get(), mechanism_->kernel_descriptor(),
+                                   mechanism_->journal_descriptor(), listener_.get(), root_.get()};
   TRY_ASSIGN(worker_, start_worker(descriptors, options_.worker_arguments));
   theirs.reset();
   ready_ = false;
@@ -54,17 +55,7 @@ Result<void> Keeper::spawn() {
 
 // What a successor has to know of what its predecessors did.
 Result<void> Keeper::introduce() {
-  for (auto& [id, file] : files_.all()) {
-    Message message;
-    message.op = Op::restored_file;
-    message.id = id;
-    message.size = file.size;
-    message.device = file.device;
-    message.inode = file.inode;
-    message.flags = file.marked ? uint32_t{kMarked} : 0;
-    file.blob.copy(message.blob, kBlobIdLength);
-    TRY(send_message(socket_.get(), message, file.fd.get()));
-  }
+  TRY(mechanism_->introduce(socket_.get()));
   for (auto& [id, mount] : mounts_) {
     Message message;
     message.op = Op::restored_mount;
@@ -84,7 +75,7 @@ void Keeper::worker_ended(int status) {
   worker_ = -1;
   socket_.reset();
   drop_pending();
-  for (auto& [id, file] : files_.all()) file.attached = 0;
+  mechanism_->worker_ended();
   if (stop_sent_) {
     finished_ = true;
     return;
@@ -99,7 +90,8 @@ void Keeper::worker_ended(int status) {
 
 void Keeper::reap() {
   int status = 0;
-  if (worker_ > 0 && waitpid(worker_, &status, WNOHANG) == worker_) worker_ended(status);
+  for (pid_t child = 0; (child = waitpid(-1, &status, WNOHANG)) > 0;)
+    if (child == worker_) worker_ended(status);
 }
 
 // --- the loop ----------------------------------------------------------------
@@ -131,15 +123,16 @@ int Keeper::next_timeout() const {
 
 void Keeper::wait_for_events() {
   std::vector<pollfd> polls = {{signals_.get(), POLLIN, 0}, {socket_.get(), POLLIN, 0}};
-  std::vector<uint32_t> canaries;
+  std::vector<uint32_t> mountings;
   for (auto& [id, mount] : mounts_) {
     if (!mount.pending()) continue;
-    polls.push_back({mount.canary.result.get(), POLLIN, 0});
-    canaries.push_back(id);
+    polls.push_back({mount.mounting.report.get(), POLLIN, 0});
+    mountings.push_back(id);
   }
   if (poll(polls.data(), polls.size(), next_timeout()) < 0) return;
-  for (size_t i = 0; i < canaries.size(); i++)
-    if (polls[i + 2].revents != 0 || Clock::now() >= mounts_[canaries[i]].deadline) canary_done(canaries[i]);
+  for (size_t i = 0; i < mountings.size(); i++)
+    if (polls[i + 2].revents != 0 || Clock::now() >= mounts_[mountings[i]].deadline)
+      mounting_done(mountings[i]);
   if (polls[0].revents & POLLIN) on_signal();
   if (polls[1].revents != 0) on_message();
 }
@@ -176,14 +169,18 @@ void Keeper::handle(const Message& message) {
       if (!attached) reply(message.request, attached);
       return;
     }
-    case Op::set_mark: return reply(message.request, files_.set_mark(message.id, message.flags & kMarked));
-    case Op::let_go: return let_go(message.id);
+    case Op::set_mark: return reply(message.request, mechanism_->set_mark(message));
+    case Op::let_go: {
+      mechanism_->let_go(message.id);
+      return release_files();
+    }
     case Op::mount: {
       auto mounted = mount(message);
       if (!mounted) reply(message.request, mounted);
       return;
     }
     case Op::unmount: return reply(message.request, unmount(message));
+    case Op::forget: return reply(message.request, forget(message));
     default: warn(fmt::format("the worker sent a message of kind {}", static_cast<uint32_t>(message.op)));
   }
 }
@@ -199,26 +196,16 @@ void Keeper::send(const Message& message, int descriptor) {
 void Keeper::reply(uint32_t request, const Result<void>& result, Message answer, int descriptor) {
   answer.op = Op::reply;
   answer.request = request;
-  if (!result) {
-    answer.error = result.error().sys_errno ? result.error().sys_errno : EINVAL;
-    put_text(answer.path, result.error().message.substr(0, kMaxPath - 1));
-  }
+  if (!result) fail_message(answer, result.error());
   send(answer, descriptor);
 }
 
 // --- what the worker asks for ------------------------------------------------
 
 Result<void> Keeper::attach(const Message& message) {
-  TRY_ASSIGN(uint32_t id, files_.attach(std::string_view(message.blob, kBlobIdLength), message.size));
-  DataFile& file = *files_.find(id);
-  Message answer;
-  answer.id = id;
-  answer.size = file.size;
-  answer.device = file.device;
-  answer.inode = file.inode;
-  answer.flags = file.created ? uint32_t{kCreated} : 0;
-  file.created = false;
-  reply(message.request, {}, answer, file.fd.get());
+  int descriptor = -1;
+  TRY_ASSIGN(Message answer, mechanism_->attach(message, &descriptor));
+  reply(message.request, {}, answer, descriptor);
   return {};
 }
 
@@ -230,72 +217,50 @@ Result<void> Keeper::mount(const Message& message) {
   mount.mountpoint = text_of(message.path);
   mount.attributes = message.attributes;
   mount.request = message.request;
-  std::string bootstrap = fmt::format("{}/mounts/{}/image.boot", options_.root, message.id);
-  TRY_ASSIGN(mount.bootstrap, os::open(bootstrap, O_RDONLY | O_NOFOLLOW));
-  std::vector<std::string> devices;
-  for (uint32_t i = 0; i < message.file_count; i++) {
-    DataFile* file = files_.find(message.files[i]);
-    if (!file) return make_error(Code::not_found, fmt::format("data file {}: unknown", message.files[i]));
-    devices.push_back(file->path);
-    mount.files.push_back(message.files[i]);
-  }
-  TRY_ASSIGN(mount.hidden, make_mount(bootstrap, devices, message.attributes));
-  std::string canary = text_of(message.canary);
-  if (!canary.empty()) {
-    TRY_ASSIGN(mount.canary, start_canary(mount.hidden.get(), canary));
-  }
-  mount.deadline = Clock::now() + std::chrono::milliseconds(kCanaryTimeoutMs);
-  for (uint32_t file : mount.files) files_.find(file)->mounts++;
+  TRY_ASSIGN(MountPlan plan, mechanism_->plan(message));
+  TRY_ASSIGN(mount.mounting, start_mounting(plan, message.attributes, text_of(message.canary)));
+  mount.hold = std::move(plan.hold);
+  mount.deadline = Clock::now() + std::chrono::milliseconds(kMountTimeoutMs);
   last_mount_ = std::max(last_mount_, message.id);
   mounts_.emplace(message.id, std::move(mount));
-  if (canary.empty()) canary_done(message.id);
   return {};
 }
 
 // Only now, with its answers proved, others may see the mount.
-void Keeper::canary_done(uint32_t id) {
+void Keeper::mounting_done(uint32_t id) {
   Mount& mount = mounts_[id];
-  CanaryResult canary = mount.pending() ? finish_canary(mount.canary) : CanaryResult{};
-  Message answer;
-  answer.text_size = canary.size;
-  std::copy(canary.bytes.begin(), canary.bytes.end(), answer.text);
-  Result<void> result = {};
-  if (canary.error) result = errno_error("canary read of " + mount.mountpoint, canary.error);
-  if (result) result = show(mount);
-  mount.hidden.reset();
   uint32_t request = mount.request;
-  if (!result) drop_mount(id);
-  reply(request, result, answer);
+  auto made = finish_mounting(mount.mounting);
+  Result<void> shown = made ? show(mount, made->descriptor.get()) : Result<void>(Error(made.error()));
+  if (!shown) mounts_.erase(id);
+  reply(request, shown, made ? made->message : Message{});
 }
 
-Result<void> Keeper::show(Mount& mount) {
-  TRY_ASSIGN(mount.kernel_id, mount_id_of(mount.hidden.get(), ""));
-  return show_mount(mount.hidden.get(), mount.mountpoint);
+Result<void> Keeper::show(Mount& mount, int descriptor) {
+  if (mount.mountpoint.empty()) return {};
+  TRY_ASSIGN(mount.kernel_id, mount_id_of(descriptor, ""));
+  return show_mount(descriptor, mount.mountpoint);
 }
 
 Result<void> Keeper::unmount(const Message& message) {
   auto found = mounts_.find(message.id);
-  if (found == mounts_.end() || found->second.pending())
+  if (found == mounts_.end() || found->second.pending() || found->second.kept())
     return make_error(Code::not_found, fmt::format("mount {}: unknown", message.id));
   TRY(remove_mount(found->second.mountpoint, found->second.kernel_id));
   found->second.unmounted = true;
   return {};
 }
 
-void Keeper::let_go(uint32_t id) {
-  DataFile* file = files_.find(id);
-  if (!file || file->attached == 0) return;
-  file->attached--;
-  release_files();
+Result<void> Keeper::forget(const Message& message) {
+  auto found = mounts_.find(message.id);
+  if (found == mounts_.end() || !found->second.kept())
+    return make_error(Code::not_found, fmt::format("image {}: unknown", message.id));
+  if (found->second.hold->superblock_lives()) return errno_error("it is mounted", EBUSY);
+  mounts_.erase(found);
+  return {};
 }
 
 // --- what the kernel let go ---------------------------------------------------
-
-void Keeper::drop_mount(uint32_t id) {
-  auto found = mounts_.find(id);
-  for (uint32_t file : found->second.files) files_.find(file)->mounts--;
-  mounts_.erase(found);
-}
 
 // Without the worker that asked for them nobody would learn of these mounts.
 void Keeper::drop_pending() {
@@ -303,17 +268,17 @@ void Keeper::drop_pending() {
   for (auto& [id, mount] : mounts_)
     if (mount.pending()) pending.push_back(id);
   for (uint32_t id : pending) {
-    finish_canary(mounts_[id].canary);
-    drop_mount(id);
+    [[maybe_unused]] auto dropped = finish_mounting(mounts_[id].mounting);
+    mounts_.erase(id);
   }
 }
 
 void Keeper::sweep() {
   std::vector<uint32_t> gone;
   for (auto& [id, mount] : mounts_)
-    if (!mount.pending() && !held_by_others(mount.bootstrap.get())) gone.push_back(id);
+    if (!mount.pending() && !mount.kept() && !mount.hold->superblock_lives()) gone.push_back(id);
   for (uint32_t id : gone) {
-    drop_mount(id);
+    mounts_.erase(id);
     Message message;
     message.op = Op::gone_mount;
     message.id = id;
@@ -323,11 +288,7 @@ void Keeper::sweep() {
 }
 
 void Keeper::release_files() {
-  std::vector<uint32_t> unused;
-  for (auto& [id, file] : files_.all())
-    if (file.attached == 0 && file.mounts == 0) unused.push_back(id);
-  for (uint32_t id : unused) {
-    if (!files_.release_if_unused(id)) continue;
+  for (uint32_t id : mechanism_->release_unused()) {
     Message message;
     message.op = Op::released_file;
     message.id = id;
@@ -341,7 +302,7 @@ bool Keeper::unmount_all() {
   std::string busy;
   auto each = [&](auto action) {
     for (auto& [id, mount] : mounts_) {
-      if (mount.pending() || mount.unmounted) continue;
+      if (mount.pending() || mount.kept() || mount.unmounted) continue;
       auto done = action(mount);
       if (!done) busy += (busy.empty() ? "" : "; ") + done.error().message;
     }
@@ -358,10 +319,22 @@ bool Keeper::unmount_all() {
   return busy.empty();
 }
 
-// Closing the group now would let readers see holes as zeros.
+// Of images that are not mounted by us any more, or never were.
+std::string Keeper::still_alive() {
+  std::string names;
+  for (auto& [id, mount] : mounts_) {
+    if (mount.kept() && !mount.hold->superblock_lives()) continue;
+    names += names.empty() ? "" : "; ";
+    names += mount.kept() ? fmt::format("image {}: is mounted by somebody else", id)
+                          : mount.mountpoint + ": lives on in another mount namespace or open file";
+  }
+  return names;
+}
+
+// Letting go of the kernel's descriptor now would give readers zeros or errors.
 void Keeper::refuse_stop(const std::string& why) {
   stopping_ = false;
-  warn("not stopping, readers would see holes as zeros: " + why);
+  warn("not stopping, readers would be failed: " + why);
   notify("STATUS=asked to stop, but images are in use: " + why);
 }
 
@@ -379,9 +352,9 @@ void Keeper::advance_stop() {
   drop_pending();
   if (!unmount_all()) return;
   sweep();
-  if (!mounts_.empty()) {
-    if (Clock::now() > stop_deadline_)
-      refuse_stop(mounts_.begin()->second.mountpoint + ": lives on in another mount namespace or open file");
+  std::string alive = still_alive();
+  if (!alive.empty()) {
+    if (Clock::now() > stop_deadline_) refuse_stop(alive);
     return;
   }
   release_files();

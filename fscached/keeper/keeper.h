@@ -1,6 +1,5 @@
-// The privileged parent. It holds what the kernel must never lose (the fanotify group, the
-// journal, the data files), does what needs privilege (marks, mounts), and restarts the worker. It
-// parses nothing from outside and speaks to no network.
+// The privileged parent. It holds what the kernel must never lose (mechanism.h), does what needs privilege
+// (marks, mounts), and restarts the worker. It parses nothing from outside and speaks to no network.
 #pragma once
 
 #include <chrono>
@@ -10,7 +9,7 @@
 
 #include "erofs-format/base/os.h"
 #include "erofs-format/base/result.h"
-#include "fscached/keeper/data_files.h"
+#include "fscached/keeper/mechanism.h"
 #include "fscached/keeper/mounting.h"
 #include "fscached/keeper/wire.h"
 
@@ -21,23 +20,23 @@ using Clock = std::chrono::steady_clock;
 struct KeeperOptions {
   std::string root;                           // absolute
   std::string socket;                         // path of the control socket
-  std::vector<std::string> worker_arguments;  // passed through
+  std::string backend;                        // auto, or one mechanism's name
+  std::vector<std::string> worker_arguments;  // passed through; the keeper adds which mechanism it is
 };
 
-// One superblock of ours.
+// One image the kernel may ask about.
 struct Mount {
-  std::string mountpoint;
+  std::string mountpoint;  // empty: only proved, for whoever wants to mount it
   uint64_t attributes = 0;
   uint64_t kernel_id = 0;  // of the mount, when shown
-  os::UniqueFd bootstrap;  // nobody else has it open = the kernel let the superblock go
-  std::vector<uint32_t> files;
+  std::unique_ptr<Hold> hold;
   bool unmounted = false;
-  // While the canary runs:
-  os::UniqueFd hidden;
-  Canary canary;
+  // While it is being made:
+  Mounting mounting;
   uint32_t request = 0;
   Clock::time_point deadline;
-  bool pending() const { return canary.child > 0; }
+  bool pending() const { return mounting.child > 0; }
+  bool kept() const { return !pending() && mountpoint.empty(); }
 };
 
 class Keeper {
@@ -50,7 +49,7 @@ class Keeper {
  private:
   explicit Keeper(KeeperOptions options);
   Result<void> prepare_root();
-  Result<void> open_group();
+  Result<void> open_mechanism();
   Result<void> listen();
 
   Result<void> spawn();
@@ -66,30 +65,28 @@ class Keeper {
   Result<void> attach(const Message& message);
   Result<void> mount(const Message& message);
   Result<void> unmount(const Message& message);
-  void let_go(uint32_t id);
+  Result<void> forget(const Message& message);
   void reply(uint32_t request, const Result<void>& result, Message answer = {}, int descriptor = -1);
   void send(const Message& message, int descriptor = -1);
 
-  void canary_done(uint32_t id);
-  Result<void> show(Mount& mount);
-  void drop_mount(uint32_t id);
+  void mounting_done(uint32_t id);
+  Result<void> show(Mount& mount, int descriptor);
   void drop_pending();
   void sweep();
   void release_files();
   void advance_stop();
   void enforce_worker_stop();
   bool unmount_all();
+  std::string still_alive();
   void refuse_stop(const std::string& why);
 
   KeeperOptions options_;
   os::UniqueFd lock_;
   os::UniqueFd root_;
-  os::UniqueFd group_;
-  os::UniqueFd journal_;
+  std::unique_ptr<Mechanism> mechanism_;
   os::UniqueFd listener_;
   os::UniqueFd signals_;
   os::UniqueFd socket_;
-  DataFiles files_{-1};
   std::map<uint32_t, Mount> mounts_;
   uint32_t last_mount_ = 0;
 

@@ -4,21 +4,28 @@
 
 #include <sys/types.h>
 
-#include <array>
 #include <string>
-#include <vector>
 
 #include "erofs-format/base/os.h"
 #include "erofs-format/base/result.h"
-#include "fscached/limits.h"
+#include "fscached/keeper/mechanism.h"
 
 namespace fscached::keeper {
 
 using namespace erofs_format;
 
-// A mount nobody sees yet.
-Result<os::UniqueFd> make_mount(const std::string& bootstrap, const std::vector<std::string>& devices,
-                                uint64_t attributes);
+// A child process that makes a mount nobody sees yet and reads the start of one file of it. Both may wait
+// for the worker, so the keeper, which has to replace a worker that died, must not do them itself.
+struct Mounting {
+  pid_t child = -1;
+  os::UniqueFd report;  // readable when the child is done
+};
+// `canary`: path of the file, relative to the mount; empty = none. `attributes`: MOUNT_ATTR_….
+Result<Mounting> start_mounting(const MountPlan& plan, uint64_t attributes, const std::string& canary);
+// After `report` became readable, or to give up, which kills the child. The message has the canary's first
+// bytes in `text`; the descriptor is the mount.
+Result<Received> finish_mounting(Mounting& mounting);
+
 // Makes it visible.
 Result<void> show_mount(int mount, const std::string& mountpoint);
 // The kernel's number of the mount at or beneath a descriptor.
@@ -27,22 +34,5 @@ Result<uint64_t> mount_id_of(int directory, const std::string& path);
 Result<void> check_idle(const std::string& mountpoint, uint64_t mount_id);
 // errno EBUSY: in use. Refuses when the mount there is not `mount_id`; gone already is fine.
 Result<void> remove_mount(const std::string& mountpoint, uint64_t mount_id);
-// Mounts whose source lies below `root`: left by a keeper that died. Detaches and names them.
-Result<std::vector<std::string>> detach_leftovers(const std::string& root);
-
-// A child process that reads the start of one file of a mount: it may wait for the
-// origin, the keeper may not.
-struct CanaryResult {
-  int32_t error = 0;
-  uint32_t size = 0;
-  std::array<uint8_t, kCanaryBytes> bytes = {};
-};
-struct Canary {
-  pid_t child = -1;
-  os::UniqueFd result;  // readable when the child is done
-};
-Result<Canary> start_canary(int mount, const std::string& path);
-// After `result` became readable, or to give up: ends and reaps the child.
-CanaryResult finish_canary(Canary& canary);
 
 }  // namespace fscached::keeper

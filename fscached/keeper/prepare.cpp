@@ -1,4 +1,4 @@
-// What the keeper needs before the first worker: root, group, journal, control socket.
+// What the keeper needs before the first worker: root, mechanism, control socket.
 #include <errno.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -13,9 +13,7 @@
 #include <filesystem>
 
 #include "erofs-format/base/log.h"
-#include "fscached/keeper/journal.h"
 #include "fscached/keeper/keeper.h"
-#include "fscached/kernel/fanotify_abi.h"
 
 namespace fscached::keeper {
 
@@ -38,8 +36,7 @@ Keeper::Keeper(KeeperOptions options) : options_(std::move(options)) {}
 Result<Keeper> Keeper::create(KeeperOptions options) {
   Keeper keeper(std::move(options));
   TRY(keeper.prepare_root());
-  TRY(keeper.open_group());
-  TRY_ASSIGN(keeper.journal_, Journal::create_memory());
+  TRY(keeper.open_mechanism());
   TRY_ASSIGN(keeper.signals_, watch_signals());
   TRY(keeper.listen());
   return keeper;
@@ -57,27 +54,14 @@ Result<void> Keeper::prepare_root() {
   TRY_ASSIGN(lock_, os::open("lock", O_RDWR | O_CREAT, 0600));
   if (flock(lock_.get(), LOCK_EX | LOCK_NB) != 0)
     return make_error(Code::invalid_argument, root + ": another daemon uses this root");
-  TRY_ASSIGN(auto leftovers, detach_leftovers(root));
-  for (const std::string& mountpoint : leftovers)
-    log_line(
-        LogLevel::error, "keeper",
-        mountpoint + ": was left mounted by a daemon that died: detached, its readers may have seen zeros");
-  TRY(os::make_directory("blobs", 0700));
   std::error_code ignored;  // what remains is replaced or in nobody's way
   std::filesystem::remove_all("mounts", ignored);
   return os::make_directory("mounts", 0700);
 }
 
-Result<void> Keeper::open_group() {
-  int fd = fanotify_init(
-      FAN_CLASS_PRE_CONTENT | FAN_CLOEXEC | FAN_NONBLOCK | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS,
-      O_RDONLY | O_LARGEFILE | O_CLOEXEC);
-  if (fd < 0)
-    return errno_error(errno == EPERM    ? "fanotify group (needs CAP_SYS_ADMIN)"
-                       : errno == EINVAL ? "fanotify group (FANOTIFY_ACCESS_PERMISSIONS in this kernel?)"
-                                         : "fanotify group");
-  group_ = os::UniqueFd(fd);
-  files_ = DataFiles(fd);
+Result<void> Keeper::open_mechanism() {
+  TRY_ASSIGN(mechanism_, open_fanotify(options_.root));
+  options_.worker_arguments.push_back(fmt::format("backend={}", mechanism_->name()));
   return {};
 }
 

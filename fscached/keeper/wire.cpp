@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace fscached::keeper {
@@ -38,15 +39,20 @@ struct Envelope {
 
 }  // namespace
 
-bool put_text(char (&field)[kMaxPath], std::string_view from) {
-  if (from.size() >= sizeof(field) || from.find('\0') != from.npos) return false;
-  std::memcpy(field, from.data(), from.size());
+bool put_text(std::span<char> field, std::string_view from) {
+  if (from.size() >= field.size() || from.find('\0') != from.npos) return false;
+  std::copy(from.begin(), from.end(), field.begin());
   field[from.size()] = 0;
   return true;
 }
 
-std::string text_of(const char (&field)[kMaxPath]) {
-  return std::string(field, strnlen(field, sizeof(field)));
+std::string text_of(std::span<const char> field) {
+  return std::string(field.data(), strnlen(field.data(), field.size()));
+}
+
+void fail_message(Message& message, const Error& error) {
+  message.error = error.sys_errno ? error.sys_errno : EINVAL;
+  put_text(message.path, error.message.substr(0, kMaxPath - 1));
 }
 
 Result<void> send_message(int socket, const Message& message, int descriptor) {

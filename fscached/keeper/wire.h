@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -18,9 +19,10 @@ enum class Op : uint32_t {
   // Worker to keeper; each but `ready` is answered by `reply` with the same `request`.
   attach = 1,  // blob, size: create, size, open, mark -> id, device, inode, descriptor
   set_mark,    // id of the file; flags: kMarked or 0
-  let_go,      // id of a file the worker attached: it counts on a mount's hold from now on
-  mount,       // id, path, canary, files, attributes -> canary's bytes in `text`
+  let_go,      // id of a file the worker attached: the image it was for is gone
+  mount,       // id, path (empty: prove only), canary, files or fsid, attributes -> canary's bytes in `text`
   unmount,     // id -> flags: kLingers when the superblock lives on elsewhere
+  forget,      // id of an image that was only proved, and is mounted nowhere
   ready,       // requests are answered from now on
   // Keeper to worker.
   reply,
@@ -39,7 +41,8 @@ enum : uint32_t {
 };
 
 constexpr size_t kBlobIdLength = 64;
-constexpr size_t kMaxFiles = 254;  // devices of one image
+constexpr size_t kMaxFiles = 254;       // devices of one image
+constexpr size_t kMaxCookieName = 240;  // of fsid, domain and cookie: the kernel panics on longer keys
 
 struct Message {
   Op op = Op::ready;
@@ -54,15 +57,19 @@ struct Message {
   uint64_t attributes = 0;  // MOUNT_ATTR_…
   char blob[kBlobIdLength] = {};
   uint32_t files[kMaxFiles] = {};
+  char fsid[kMaxCookieName + 1] = {};    // NUL-terminated, as all text here
+  char domain[kMaxCookieName + 1] = {};  // empty = none
   uint32_t text_size = 0;
   uint8_t text[kCanaryBytes] = {};
-  char path[kMaxPath] = {};    // NUL-terminated
-  char canary[kMaxPath] = {};  // NUL-terminated, relative to the mount; empty = no canary
+  char path[kMaxPath] = {};
+  char canary[kMaxPath] = {};  // relative to the mount; empty = no canary
 };
 
 // Copies `from` with a NUL; false when it does not fit or holds one.
-bool put_text(char (&field)[kMaxPath], std::string_view from);
-std::string text_of(const char (&field)[kMaxPath]);
+bool put_text(std::span<char> field, std::string_view from);
+std::string text_of(std::span<const char> field);
+// Makes it the report of a failure.
+void fail_message(Message& message, const Error& error);
 
 // One message. `descriptor` -1 = none.
 Result<void> send_message(int socket, const Message& message, int descriptor = -1);

@@ -40,17 +40,24 @@ bool raise_descriptor_limit() {
   return setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max > kMaxPendingEvents;
 }
 
-// Moves `from` to exactly the numbers 3, 4, …, whatever they were.
+// Moves `from` to exactly the numbers 3, 4, …, whatever they were; -1 leaves its number closed.
 bool place(const int (&from)[5]) {
   int high[5];
-  for (int i = 0; i < 5; i++) high[i] = fcntl(from[i], F_DUPFD, 64);
-  for (int i = 0; i < 5; i++)
-    if (high[i] < 0 || dup2(high[i], kWorkerSocket + i) < 0) return false;
+  for (int i = 0; i < 5; i++) {
+    high[i] = from[i] < 0 ? -1 : fcntl(from[i], F_DUPFD, 64);
+    if (from[i] >= 0 && high[i] < 0) return false;
+  }
+  for (int i = 0; i < 5; i++) {
+    if (high[i] < 0)
+      close(kWorkerSocket + i);
+    else if (dup2(high[i], kWorkerSocket + i) < 0)
+      return false;
+  }
   return syscall(SYS_close_range, kWorkerFirstFree, ~0u, 0) == 0;
 }
 
 [[noreturn]] void become_worker(const WorkerDescriptors& descriptors, char** words) {
-  const int from[5] = {descriptors.socket, descriptors.group, descriptors.journal, descriptors.listener,
+  const int from[5] = {descriptors.socket, descriptors.kernel, descriptors.journal, descriptors.listener,
                        descriptors.root};
   sigset_t none;
   sigemptyset(&none);

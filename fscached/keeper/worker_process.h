@@ -16,8 +16,8 @@ using namespace erofs_format;
 
 enum WorkerFd : int {
   kWorkerSocket = 3,    // to the keeper
-  kWorkerGroup = 4,     // fanotify
-  kWorkerJournal = 5,   // journal.h
+  kWorkerKernel = 4,    // fanotify group or cachefiles device
+  kWorkerJournal = 5,   // journal.h; only with fanotify
   kWorkerListener = 6,  // control socket
   kWorkerRoot = 7,      // the root directory
   kWorkerFirstFree = 8,
@@ -28,8 +28,8 @@ constexpr char kWorkerCommand[] = "--worker";
 
 struct WorkerDescriptors {
   int socket = -1;
-  int group = -1;
-  int journal = -1;
+  int kernel = -1;
+  int journal = -1;  // -1 = none
   int listener = -1;
   int root = -1;
 };

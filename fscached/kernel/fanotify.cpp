@@ -11,8 +11,13 @@
 #include "erofs-format/base/log.h"
 #include "fscached/keeper/worker_process.h"
 #include "fscached/kernel/fanotify_abi.h"
+#include "fscached/kernel/marked_file.h"
 
 namespace fscached {
+
+using keeper::Message;
+using keeper::Op;
+using keeper::Received;
 
 namespace {
 
@@ -24,14 +29,15 @@ void error_line(const std::string& message) { log_line(LogLevel::error, "fanotif
 
 }  // namespace
 
-Result<std::unique_ptr<FanotifyBackend>> FanotifyBackend::create(int group, Journal journal) {
-  std::unique_ptr<FanotifyBackend> backend(new FanotifyBackend(group, std::move(journal)));
+Result<std::unique_ptr<FanotifyBackend>> FanotifyBackend::create(int group, Journal journal,
+                                                                 KeeperLink& keeper) {
+  std::unique_ptr<FanotifyBackend> backend(new FanotifyBackend(group, std::move(journal), keeper));
   TRY(backend->adopt());
   return backend;
 }
 
-FanotifyBackend::FanotifyBackend(int group, Journal journal)
-    : group_(group), journal_(std::move(journal)), pending_(kMaxPendingEvents) {
+FanotifyBackend::FanotifyBackend(int group, Journal journal, KeeperLink& keeper)
+    : group_(group), journal_(std::move(journal)), keeper_(keeper), pending_(kMaxPendingEvents) {
   events_.reserve(kEventBufferBytes / sizeof(abi::EventMetadata));
   batch_.reserve(events_.capacity());
 }
@@ -39,6 +45,73 @@ FanotifyBackend::FanotifyBackend(int group, Journal journal)
 // A worker that goes away leaves its pending events to the next one: the journal has them.
 FanotifyBackend::~FanotifyBackend() {
   if (poll_) loop_->cancel(poll_);
+}
+
+// --- files ------------------------------------------------------------------
+
+void FanotifyBackend::restore(Loop& loop, KernelSink& sink, std::vector<Received> files) {
+  loop_ = &loop;
+  sink_ = &sink;
+  for (Received& file : files) {
+    std::string blob(file.message.blob, keeper::kBlobIdLength);
+    restored_.emplace(std::move(blob), std::move(file));
+  }
+}
+
+AttachedFile FanotifyBackend::adopt_file(Received received) {
+  const Message& message = received.message;
+  Known& known = objects_[Key{message.device, message.inode}];
+  AttachedFile attached;
+  attached.id = message.id;
+  attached.presence_path = fmt::format("blobs/{}.presence", std::string(message.blob, keeper::kBlobIdLength));
+  if (!known.file) {
+    known.id = message.id;
+    known.file = std::make_shared<MarkedFile>(*loop_, keeper_, message.id, std::move(received.descriptor));
+    if (!(message.flags & keeper::kCreated)) attached.presence = load_presence(attached.presence_path);
+  }
+  attached.file = known.file;
+  return attached;
+}
+
+void FanotifyBackend::attach(const KernelName&, Layout layout, Attached done) {
+  auto restored = restored_.find(layout->blob().id);
+  if (restored != restored_.end()) {
+    bool watched = (restored->second.message.flags & keeper::kMarked) != 0;
+    AttachedFile attached = adopt_file(std::move(restored->second));
+    attached.watched = watched;
+    return done(std::move(attached));
+  }
+  if (!started_) return done(make_error(Code::internal, "the keeper has no file of the blob"));
+  Message message;
+  message.op = Op::attach;
+  message.size = layout->file_size();
+  layout->blob().id.copy(message.blob, keeper::kBlobIdLength);
+  keeper_.call(message, [this, done = std::move(done)](Result<Received> reply) {
+    if (!reply) return done(std::move(reply).error());
+    AttachedFile attached = adopt_file(std::move(*reply));
+    // An earlier "complete" of the same blob may have crossed the request: now it is marked for certain.
+    attached.file->set_watched(true);
+    done(std::move(attached));
+  });
+}
+
+void FanotifyBackend::let_go(ObjectId id) {
+  Message message;
+  message.op = Op::let_go;
+  message.id = id;
+  keeper_.tell(message);
+}
+
+void FanotifyBackend::describe_mount(const KernelName&, const std::vector<ObjectId>& objects,
+                                     Message& message) const {
+  message.file_count = static_cast<uint32_t>(objects.size());
+  std::copy(objects.begin(), objects.end(), message.files);
+}
+
+void FanotifyBackend::on_notice(const Message& notice) {
+  if (notice.op != Op::released_file) return;
+  std::erase_if(objects_, [&](const auto& entry) { return entry.second.id == notice.id; });
+  sink_->on_released(notice.id);
 }
 
 // --- the dead worker's events -----------------------------------------------
@@ -86,7 +159,7 @@ Result<void> FanotifyBackend::adopt() {
 // An event of unknown object is right when the range is there in every object it could be.
 void FanotifyBackend::serve_candidates(uint32_t slot, const JournalSlot& orphan) {
   std::vector<ObjectId> candidates;
-  for (auto& [key, id] : objects_) candidates.push_back(id);
+  for (auto& [key, known] : objects_) candidates.push_back(known.id);
   pending_[slot].parts = static_cast<uint32_t>(candidates.size());
   if (candidates.empty() || candidates.size() > kMaxOrphanCandidates) {
     // The kernel asks again for the single page before a reader sees the error.
@@ -111,14 +184,14 @@ void FanotifyBackend::serve_orphans() {
 
 // --- new events ---------------------------------------------------------------
 
-void FanotifyBackend::start(Loop& loop, RequestSink& sink) {
-  loop_ = &loop;
-  sink_ = &sink;
+void FanotifyBackend::start() {
+  started_ = true;
+  restored_.clear();
   if (!orphans_.empty())
     log_line(LogLevel::warn, "fanotify",
              fmt::format("answering {} events of a worker that ended", orphans_.size()));
   serve_orphans();
-  poll_ = loop.poll(group_, POLLIN, [this](int32_t) { drain(); });
+  poll_ = loop_->poll(group_, POLLIN, [this](int32_t) { drain(); });
   drain();
 }
 
@@ -191,7 +264,7 @@ ObjectId FanotifyBackend::object_of(int descriptor) const {
   struct stat status = {};
   if (fstat(descriptor, &status) != 0) return kUnknownObject;
   auto found = objects_.find(Key{status.st_dev, status.st_ino});
-  return found == objects_.end() ? kUnknownObject : found->second;
+  return found == objects_.end() ? kUnknownObject : found->second.id;
 }
 
 void FanotifyBackend::hand_over(uint32_t slot, const KernelRequest& request) {
@@ -227,14 +300,6 @@ void FanotifyBackend::answer(uint32_t slot, int error) {
     full_ = false;
     loop_->after_ms(0, [this](int32_t) { drain(); });
   }
-}
-
-void FanotifyBackend::add_object(ObjectId id, uint64_t device, uint64_t inode) {
-  objects_[Key{device, inode}] = id;
-}
-
-void FanotifyBackend::remove_object(ObjectId id) {
-  std::erase_if(objects_, [id](const auto& entry) { return entry.second == id; });
 }
 
 }  // namespace fscached

@@ -9,35 +9,39 @@
 
 #include "erofs-format/base/os.h"
 #include "fscached/keeper/journal.h"
+#include "fscached/keeper/keeper_link.h"
 #include "fscached/kernel/fanotify_wire.h"
 #include "fscached/kernel/kernel_backend.h"
 
 namespace fscached {
 
-struct KernelCounters {
-  uint64_t events = 0;
-  uint64_t allowed = 0;
-  uint64_t denied = 0;
-  uint64_t orphans = 0;  // events of a worker that died
-};
-
 class FanotifyBackend final : public KernelBackend {
  public:
   // `group` is borrowed. Call before anything else opens descriptors: the numbers of
   // unanswered events of a dead worker are reserved here, so that no new event can get one.
-  static Result<std::unique_ptr<FanotifyBackend>> create(int group, Journal journal);
+  static Result<std::unique_ptr<FanotifyBackend>> create(int group, Journal journal, KeeperLink& keeper);
   ~FanotifyBackend() override;
 
-  // Hands the dead worker's events to `sink`, then starts reading new ones. Objects are added before.
-  void start(Loop& loop, RequestSink& sink);
-
+  const char* name() const override { return "fanotify"; }
+  void restore(Loop& loop, KernelSink& sink, std::vector<keeper::Received> files) override;
+  void start() override;
+  void attach(const KernelName& image, Layout layout, Attached done) override;
+  void let_go(ObjectId id) override;
+  // The bootstrap is a local file the kernel mounts by itself.
+  Result<void> offer(const KernelName&) override { return {}; }
+  void withdraw(const KernelName&) override {}
+  void describe_mount(const KernelName& image, const std::vector<ObjectId>& objects,
+                      keeper::Message& message) const override;
+  void on_notice(const keeper::Message& notice) override;
   void answer(uint32_t slot, int error) override;
-  void add_object(ObjectId id, uint64_t device, uint64_t inode) override;
-  void remove_object(ObjectId id) override;
-  const KernelCounters& counters() const { return counters_; }
-  size_t pending() const { return kMaxPendingEvents - journal_.free_slots(); }
+  const KernelCounters& counters() const override { return counters_; }
+  size_t pending() const override { return kMaxPendingEvents - journal_.free_slots(); }
 
  private:
+  struct Known {
+    ObjectId id = 0;
+    std::shared_ptr<CacheFile> file;
+  };
   struct Key {
     uint64_t device;
     uint64_t inode;
@@ -53,7 +57,8 @@ class FanotifyBackend final : public KernelBackend {
     int error = 0;
   };
 
-  FanotifyBackend(int group, Journal journal);
+  FanotifyBackend(int group, Journal journal, KeeperLink& keeper);
+  AttachedFile adopt_file(keeper::Received received);
   Result<void> adopt();
   Result<void> reserve_number(int32_t number);
   void serve_orphans();
@@ -67,14 +72,17 @@ class FanotifyBackend final : public KernelBackend {
 
   int group_;
   Journal journal_;
+  KeeperLink& keeper_;
   Loop* loop_ = nullptr;
-  RequestSink* sink_ = nullptr;
+  KernelSink* sink_ = nullptr;
   Loop::Id poll_ = 0;
   bool full_ = false;  // stopped reading because no slot was free
   bool draining_ = false;
+  bool started_ = false;
   std::vector<Pending> pending_;
   std::vector<uint32_t> orphans_;
-  std::unordered_map<Key, ObjectId, KeyHash> objects_;
+  std::unordered_map<Key, Known, KeyHash> objects_;
+  std::map<std::string, keeper::Received> restored_;  // by blob; until start()
   std::vector<FanotifyEvent> events_;
   std::vector<std::pair<uint32_t, KernelRequest>> batch_;
   KernelCounters counters_;

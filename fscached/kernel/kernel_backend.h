@@ -1,15 +1,24 @@
-// Turns one kernel mechanism into requests and answers. All calls on the loop thread.
+// One kernel mechanism: files the kernel asks about, requests, answers. All calls on the loop thread.
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "erofs-format/base/result.h"
-#include "fscached/loop.h"
+#include "fscached/keeper/wire.h"
+#include "fscached/kernel/cache_file.h"
+#include "fscached/kernel/ticket.h"
+#include "fscached/object/blob_layout.h"
+#include "fscached/object/presence.h"
 
 namespace fscached {
 
-using ObjectId = uint32_t;  // the keeper's number of a data file; 0 = none
+using ObjectId = uint32_t;  // of an attached file; 0 = none
 
 // What one reader of an object waits for.
 struct KernelRequest {
@@ -19,46 +28,67 @@ struct KernelRequest {
   int32_t pid = 0;  // of the reader; 0 = unknown
 };
 
-class KernelBackend {
+// What the backend tells.
+class KernelSink {
  public:
-  virtual ~KernelBackend() = default;
-  // Reached only through Ticket, exactly once per part of a request. `error` 0 = let the reader go on.
-  virtual void answer(uint32_t slot, int error) = 0;
-  // Readers of this object become requests from now on.
-  virtual void add_object(ObjectId id, uint64_t device, uint64_t inode) = 0;
-  virtual void remove_object(ObjectId id) = 0;
-};
-
-// The duty to answer one request. Dropped unanswered, the reader gets EIO.
-class Ticket {
- public:
-  Ticket(KernelBackend& backend, uint32_t slot) : backend_(&backend), slot_(slot) {}
-  Ticket(Ticket&& other) noexcept : backend_(std::exchange(other.backend_, nullptr)), slot_(other.slot_) {}
-  Ticket& operator=(Ticket&& other) noexcept {
-    if (this != &other) {
-      answer(EIO);
-      backend_ = std::exchange(other.backend_, nullptr);
-      slot_ = other.slot_;
-    }
-    return *this;
-  }
-  ~Ticket() { answer(EIO); }
-
-  void allow() { answer(0); }
-  void fail() { answer(EIO); }
-
- private:
-  void answer(int error) {
-    if (KernelBackend* backend = std::exchange(backend_, nullptr)) backend->answer(slot_, error);
-  }
-  KernelBackend* backend_;
-  uint32_t slot_;
-};
-
-class RequestSink {
- public:
-  virtual ~RequestSink() = default;
+  virtual ~KernelSink() = default;
   virtual void on_request(const KernelRequest& request, Ticket ticket) = 0;
+  // Within `range`, the file holds data in `data` and nowhere else.
+  virtual void on_kept(ObjectId id, Extent range, const std::vector<Extent>& data) = 0;
+  // Nobody can ask about the file any more.
+  virtual void on_released(ObjectId id) = 0;
+};
+
+// How the kernel knows an image. Names are at most keeper::kMaxCookieName long.
+struct KernelName {
+  uint32_t id = 0;  // the daemon's number; its bootstrap is <root>/mounts/<id>/image.boot
+  std::string fsid;
+  std::string domain;  // blobs are shared within it; empty = not shared
+};
+
+// The file of one blob.
+struct AttachedFile {
+  ObjectId id = 0;
+  std::shared_ptr<CacheFile> file;
+  std::string presence_path;
+  // What the file holds from before; none when it is new, or attached already for another image.
+  std::optional<Presence> presence;
+  bool watched = true;  // as CacheFile::set_watched() left it
+};
+
+struct KernelCounters {
+  uint64_t events = 0;
+  uint64_t allowed = 0;
+  uint64_t denied = 0;
+  uint64_t orphans = 0;  // events of a worker that died
+};
+
+class KernelBackend : public Answerer {
+ public:
+  using Attached = std::function<void(Result<AttachedFile>)>;
+  using Layout = std::shared_ptr<const BlobLayout>;
+  virtual const char* name() const = 0;
+
+  // Before start(): the files a predecessor had attached, which attach() then finds at once.
+  virtual void restore(Loop& loop, KernelSink& sink, std::vector<keeper::Received> files) = 0;
+  // Hands out what a predecessor left unanswered, then reads new requests. Images are restored before.
+  virtual void start() = 0;
+
+  // The file of a blob an image uses, from now until let_go(), which is owed once for each success.
+  virtual void attach(const KernelName& image, Layout layout, Attached done) = 0;
+  virtual void let_go(ObjectId id) = 0;
+  // The image's metadata, while the kernel may mount it.
+  virtual Result<void> offer(const KernelName& image) = 0;
+  virtual void withdraw(const KernelName& image) = 0;
+  // Fills in what the keeper mounts it with.
+  virtual void describe_mount(const KernelName& image, const std::vector<ObjectId>& objects,
+                              keeper::Message& message) const = 0;
+
+  // What the keeper says of files.
+  virtual void on_notice(const keeper::Message& /*notice*/) {}
+
+  virtual const KernelCounters& counters() const = 0;
+  virtual size_t pending() const = 0;  // requests not answered
 };
 
 }  // namespace fscached

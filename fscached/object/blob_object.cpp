@@ -9,16 +9,18 @@
 
 namespace fscached {
 
-BlobObject::BlobObject(ObjectEnvironment environment, ObjectId id, os::UniqueFd file,
-                       std::string presence_path, std::shared_ptr<const BlobLayout> layout)
-    : environment_(std::move(environment)),
-      id_(id),
-      file_(std::move(file)),
-      presence_path_(std::move(presence_path)),
+BlobObject::BlobObject(ObjectEnvironment environment, AttachedFile attached,
+                       std::shared_ptr<const BlobLayout> layout)
+    : environment_(environment),
+      id_(attached.id),
+      file_(std::move(attached.file)),
+      presence_path_(std::move(attached.presence_path)),
       layout_(std::move(layout)),
       states_(layout_->digests().size(), State::absent),
-      remembered_(states_.size()) {
+      remembered_(states_.size()),
+      watched_(attached.watched) {
   recount();
+  if (attached.presence) believe(*attached.presence);
 }
 
 // --- knowledge ---------------------------------------------------------------
@@ -73,15 +75,32 @@ Error BlobObject::name(uint32_t chunk, Error error) const {
                                              stored_range(layout_->table(), chunk).offset));
 }
 
-Result<void> BlobObject::read_file(uint64_t offset, MutableBytes into) const {
-  return os::pread_exact(file_.get(), offset, into, "cache file of blob " + blob_id());
+// A chunk with a hole is absent whatever was believed; one that is there and nobody spoke of was written
+// by a worker that died: its digest decides.
+void BlobObject::on_kept(Extent range, const std::vector<Extent>& data) {
+  for (uint32_t chunk : layout_->chunks_in(range.offset, range.size)) {
+    if (states_[chunk] == State::busy) continue;
+    const ChunkSpan& span = layout_->chunk(chunk);
+    uint64_t start = std::max(span.uncompressed_offset, range.offset);
+    uint64_t end = std::min(span.uncompressed_offset + padded_size(span), range.offset + range.size);
+    bool kept = std::any_of(data.begin(), data.end(), [&](const Extent& extent) {
+      return extent.offset <= start && end <= extent.offset + extent.size;
+    });
+    if (!kept)
+      states_[chunk] = State::absent;
+    else if (states_[chunk] == State::absent && end - start == padded_size(span))
+      states_[chunk] = State::unverified;
+  }
+  recount();
 }
 
 Result<void> BlobObject::read_chunk(uint32_t chunk, MutableBytes into) const {
   if (!layout_->knows(chunk) || states_[chunk] != State::present)
     return name(chunk, make_error(Code::internal, "is not present"));
   size_t size = std::min<size_t>(into.size(), layout_->chunk(chunk).uncompressed_size);
-  return read_file(layout_->chunk(chunk).uncompressed_offset, into.first(size));
+  auto read = file_->read(layout_->chunk(chunk).uncompressed_offset, into.first(size));
+  if (!read) return name(chunk, std::move(read).error());
+  return {};
 }
 
 // --- requests ------------------------------------------------------------------
@@ -141,7 +160,7 @@ void BlobObject::verify(uint32_t chunk, Urgency urgency) {
   environment_.memory.acquire(cost, urgency, [self, layout, chunk, cost, urgency] {
     auto work = [self, layout, chunk](DecodePool::Context&) -> Result<void> {
       Buffer raw(layout->chunk(chunk).uncompressed_size);
-      TRY(self->read_file(layout->chunk(chunk).uncompressed_offset, raw));
+      TRY(self->file_->read(layout->chunk(chunk).uncompressed_offset, raw));
       return verify_chunk(layout->blob(), layout->digest(chunk), raw);
     };
     auto done = [self, chunk, cost, urgency](Result<void> result) {
@@ -246,8 +265,8 @@ std::vector<BlobObject::Decoded> BlobObject::decode(const Fetch& fetch, const st
   }
   for (uint32_t chunk : chunks) {
     const ChunkSpan& span = layout.chunk(chunk);
-    Buffer raw(padded_size(span));
-    MutableBytes bytes = MutableBytes(raw).first(span.uncompressed_size);
+    Pages raw(padded_size(span));
+    MutableBytes bytes = raw.bytes().first(span.uncompressed_size);
     Result<void> result = {};
     if (!span.in_batch) {
       result = decode_chunk(layout.blob(), layout.table(), chunk, stored, layout.digest(chunk),
@@ -270,7 +289,7 @@ std::vector<BlobObject::Decoded> BlobObject::decode(const Fetch& fetch, const st
 void BlobObject::decoded(const std::shared_ptr<Fetch>& fetch, std::vector<Decoded> results) {
   for (Decoded& one : results) {
     if (one.raw) {
-      write(fetch, one.chunk, std::make_shared<Buffer>(std::move(*one.raw)), 0);
+      write(fetch, one.chunk, std::make_shared<Pages>(std::move(*one.raw)), 0);
       continue;
     }
     environment_.counters.chunks_refused++;
@@ -279,22 +298,22 @@ void BlobObject::decoded(const std::shared_ptr<Fetch>& fetch, std::vector<Decode
 }
 
 // A short write goes on where it ended.
-void BlobObject::write(const std::shared_ptr<Fetch>& fetch, uint32_t chunk,
-                       const std::shared_ptr<Buffer>& raw, size_t done) {
+void BlobObject::write(const std::shared_ptr<Fetch>& fetch, uint32_t chunk, const std::shared_ptr<Pages>& raw,
+                       size_t done) {
   if (done == raw->size()) {
     environment_.counters.chunks_written++;
     return settle(fetch, chunk, {});
   }
   auto self = shared_from_this();
   uint64_t offset = fetch->layout->chunk(chunk).uncompressed_offset + done;
-  environment_.loop.write(
-      file_.get(), offset, ByteView(*raw).subspan(done), [self, fetch, chunk, raw, done](int32_t result) {
-        if (result == -EINTR || result == -EAGAIN)
-          result = 0;
-        else if (result <= 0)
-          return self->settle(fetch, chunk, errno_error("cache file", result ? -result : ENOSPC));
-        self->write(fetch, chunk, raw, done + static_cast<size_t>(result));
-      });
+  ByteView rest = std::as_const(*raw).bytes().subspan(done);
+  file_->write(offset, rest, [self, fetch, chunk, raw, done](int32_t result) {
+    if (result == -EINTR || result == -EAGAIN)
+      result = 0;
+    else if (result <= 0)
+      return self->settle(fetch, chunk, errno_error("cache file", result ? -result : ENOSPC));
+    self->write(fetch, chunk, raw, done + static_cast<size_t>(result));
+  });
 }
 
 // The end of one chunk of a fetch; the next source has its chance before a reader sees an error.
@@ -317,7 +336,7 @@ void BlobObject::chunk_present(uint32_t chunk) {
   present_bytes_ += layout_->chunk(chunk).uncompressed_size;
   dirty_ = true;
   release_waiters(chunk, nullptr);
-  if (is_complete()) settle_mark();
+  if (is_complete()) settle_watch();
 }
 
 // Nothing is marked: the next read tries again.
@@ -340,15 +359,15 @@ void BlobObject::release_waiters(uint32_t chunk, const Error* error) {
   }
 }
 
-// A complete blob needs no events: its presence is made durable, then the mark goes.
-void BlobObject::settle_mark() {
-  if (!is_complete() || !marked_) return;
+// A complete blob needs no questions: its presence is made durable, then they end.
+void BlobObject::settle_watch() {
+  if (!is_complete() || !watched_) return;
   auto self = shared_from_this();
   save(false, [self](Result<void> saved) {
     if (!saved) return log_line(LogLevel::warn, "object", saved.error().message);
-    if (!self->is_complete() || !self->marked_) return;
-    self->marked_ = false;
-    self->environment_.set_mark(self->id_, false);
+    if (!self->is_complete() || !self->watched_) return;
+    self->watched_ = false;
+    self->file_->set_watched(false);
   });
 }
 
@@ -412,14 +431,12 @@ void BlobObject::save(bool clean, Finished finished) {
   auto write_file = [self, presence](DecodePool::Context&) -> Result<void> {
     return os::publish_file(self->presence_path_, encode_presence(*presence), 0600);
   };
-  environment_.loop.fdatasync(
-      file_.get(), [self, write_file, finished = std::move(finished)](int32_t result) {
-        if (result < 0)
-          return self->saved(errno_error("cache file of blob " + self->blob_id(), -result), finished);
-        self->environment_.pool.run<Result<void>>(write_file, [self, finished](Result<void> written) {
-          self->saved(std::move(written), finished);
-        });
-      });
+  file_->sync([self, write_file, finished = std::move(finished)](int32_t result) {
+    if (result < 0)
+      return self->saved(errno_error("cache file of blob " + self->blob_id(), -result), finished);
+    self->environment_.pool.run<Result<void>>(
+        write_file, [self, finished](Result<void> written) { self->saved(std::move(written), finished); });
+  });
 }
 
 void BlobObject::saved(Result<void> result, const Finished& finished) {

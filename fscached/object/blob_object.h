@@ -8,11 +8,11 @@
 #include <string>
 #include <vector>
 
-#include "erofs-format/base/os.h"
 #include "fscached/kernel/kernel_backend.h"
 #include "fscached/object/blob_layout.h"
 #include "fscached/object/decode_pool.h"
 #include "fscached/object/fetch_memory.h"
+#include "fscached/object/pages.h"
 #include "fscached/object/presence.h"
 #include "fscached/storage/storage.h"
 
@@ -34,30 +34,27 @@ struct ObjectEnvironment {
   DecodePool& pool;
   FetchMemory& memory;
   ObjectCounters& counters;
-  // Asks the keeper to switch the object's mark.
-  std::function<void(ObjectId, bool on)> set_mark;
 };
 
 class BlobObject : public std::enable_shared_from_this<BlobObject> {
  public:
   using Finished = std::function<void(Result<void>)>;
 
-  // `file`: the cache file, opened before it was marked. `presence_path`: where presence is kept.
-  BlobObject(ObjectEnvironment environment, ObjectId id, os::UniqueFd file, std::string presence_path,
-             std::shared_ptr<const BlobLayout> layout);
+  // What `attached` says of earlier contents counts where digests agree.
+  BlobObject(ObjectEnvironment environment, AttachedFile attached, std::shared_ptr<const BlobLayout> layout);
 
   ObjectId id() const { return id_; }
   const std::string& blob_id() const { return layout_->blob().id; }
-  // What a presence file says counts where digests agree.
-  void believe(const Presence& presence);
   // Another image's knowledge of the same blob.
   Result<void> learn(const BlobLayout& other);
   // Sources are tried in the order they came.
   void add_source(std::shared_ptr<Storage> source);
-  // A new mount makes the kernel ask again; after complete() it may not have to.
-  void set_marked(bool marked) { marked_ = marked; }
-  // Takes the mark away when everything is present.
-  void settle_mark();
+  // A new mount makes the kernel ask again.
+  void set_watched() { watched_ = true; }
+  // The kernel need not ask any more when everything is present.
+  void settle_watch();
+  // Within `range` the kernel has data in `data` and nowhere else.
+  void on_kept(Extent range, const std::vector<Extent>& data);
 
   void on_request(const KernelRequest& request, Ticket ticket);
   // Makes everything known of it present. `bytes_per_second` 0 = no limit.
@@ -95,7 +92,7 @@ class BlobObject : public std::enable_shared_from_this<BlobObject> {
   };
   struct Decoded {
     uint32_t chunk = 0;
-    Result<Buffer> raw;  // padded
+    Result<Pages> raw;
   };
   struct Completion {
     uint64_t bytes_per_second = 0;
@@ -110,7 +107,7 @@ class BlobObject : public std::enable_shared_from_this<BlobObject> {
   void fetched(const std::shared_ptr<Fetch>& fetch, Result<void> result);
   void decode_all(const std::shared_ptr<Fetch>& fetch);
   void decoded(const std::shared_ptr<Fetch>& fetch, std::vector<Decoded> results);
-  void write(const std::shared_ptr<Fetch>& fetch, uint32_t chunk, const std::shared_ptr<Buffer>& raw,
+  void write(const std::shared_ptr<Fetch>& fetch, uint32_t chunk, const std::shared_ptr<Pages>& raw,
              size_t done);
   void settle(const std::shared_ptr<Fetch>& fetch, uint32_t chunk, Result<void> result);
   void chunk_present(uint32_t chunk);
@@ -120,14 +117,14 @@ class BlobObject : public std::enable_shared_from_this<BlobObject> {
   void saved(Result<void> result, const Finished& finished);
   void complete_next(const std::shared_ptr<Completion>& completion);
   void recount();
-  Result<void> read_file(uint64_t offset, MutableBytes into) const;
+  void believe(const Presence& presence);
   Error name(uint32_t chunk, Error error) const;
   static std::vector<Decoded> decode(const Fetch& fetch, const std::vector<uint32_t>& chunks,
                                      DecodePool::Context& context);
 
   ObjectEnvironment environment_;
   ObjectId id_;
-  os::UniqueFd file_;
+  std::shared_ptr<CacheFile> file_;
   std::string presence_path_;
   std::shared_ptr<const BlobLayout> layout_;
   std::vector<State> states_;       // by chunk index
@@ -137,7 +134,7 @@ class BlobObject : public std::enable_shared_from_this<BlobObject> {
   uint64_t present_ = 0;
   uint64_t present_bytes_ = 0;
   uint64_t known_bytes_ = 0;
-  bool marked_ = true;
+  bool watched_ = true;
   bool dirty_ = false;
   bool saving_ = false;
   std::vector<std::pair<bool, Finished>> waiting_saves_;

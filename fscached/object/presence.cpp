@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include "erofs-format/base/endian.h"
+#include "erofs-format/base/log.h"
+#include "erofs-format/base/os.h"
 #include "fscached/limits.h"
 
 namespace fscached {
@@ -80,6 +82,14 @@ Result<Presence> decode_presence(ByteView bytes, const std::string& name) {
   }
   if (!rest.empty()) return corrupt("more digests than present chunks");
   return presence;
+}
+
+std::optional<Presence> load_presence(const std::string& path) {
+  auto bytes = os::read_file(path, kMaxPresenceBytes);
+  auto presence = bytes ? decode_presence(*bytes, path) : Result<Presence>(std::move(bytes).error());
+  if (presence) return std::move(*presence);
+  if (presence.error().code != Code::not_found) log_line(LogLevel::error, "object", presence.error().message);
+  return std::nullopt;
 }
 
 }  // namespace fscached

@@ -2,6 +2,7 @@
 // digests: a chunk that was right for one image is not taken for right by another.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,5 +25,7 @@ struct Presence {
 Buffer encode_presence(const Presence& presence);
 // Anything but a whole, right file is Code::corrupt.
 Result<Presence> decode_presence(ByteView bytes, const std::string& name);
+// None when there is no such file; one that is damaged is logged and as good as none.
+std::optional<Presence> load_presence(const std::string& path);
 
 }  // namespace fscached

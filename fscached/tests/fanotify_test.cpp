@@ -15,7 +15,9 @@ using namespace fscached;
 
 namespace {
 
-struct Recorder final : RequestSink {
+struct Recorder final : KernelSink {
+  void on_kept(ObjectId, Extent, const std::vector<Extent>&) override {}
+  void on_released(ObjectId) override {}
   void on_request(const KernelRequest& request, Ticket ticket) override {
     requests.push_back(request);
     tickets.push_back(std::move(ticket));
@@ -40,7 +42,7 @@ struct World {
   }
   Journal journal() { return std::move(*Journal::map(memory.get())); }
   std::unique_ptr<FanotifyBackend> backend() {
-    auto made = FanotifyBackend::create(group.get(), journal());
+    auto made = FanotifyBackend::create(group.get(), journal(), keeper);
     REQUIRE(made);
     return std::move(*made);
   }
@@ -52,13 +54,36 @@ struct World {
     REQUIRE(dup3(fd, number, O_CLOEXEC) == number);
     close(fd);
   }
-  void add(FanotifyBackend& to, ObjectId id, const std::string& name) {
-    struct stat status = {};
+  // The keeper says that a predecessor had attached it.
+  void add(ObjectId id, const std::string& name) {
     std::string path = scratch.path() + "/" + name;
-    close(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    REQUIRE(stat(path.c_str(), &status) == 0);
-    to.add_object(id, status.st_dev, status.st_ino);
+    keeper::Received file;
+    file.descriptor = os::UniqueFd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    auto status = os::stat_of(file.descriptor.get(), path);
+    REQUIRE(status);
+    file.message.id = id;
+    file.message.device = status->st_dev;
+    file.message.inode = status->st_ino;
+    blob_of(id).copy(file.message.blob, keeper::kBlobIdLength);
+    attached.push_back(id);
+    files.push_back(std::move(file));
   }
+  void start(FanotifyBackend& backend) {
+    backend.restore(*loop, sink, std::move(files));
+    for (ObjectId id : attached) {
+      Blob blob;
+      blob.id = blob_of(id);
+      bool done = false;
+      backend.attach({}, *BlobLayout::create(blob, {}, {}), [&](Result<AttachedFile> file) {
+        REQUIRE(file);
+        CHECK(file->id == id);
+        done = true;
+      });
+      REQUIRE(done);
+    }
+    backend.start();
+  }
+  static std::string blob_of(ObjectId id) { return std::string(63, 'a') + static_cast<char>('0' + id); }
   void send(const Buffer& records) {
     REQUIRE(::send(kernel.get(), records.data(), records.size(), 0) == static_cast<ssize_t>(records.size()));
   }
@@ -72,6 +97,9 @@ struct World {
   Scratch scratch;
   os::UniqueFd kernel, group, memory;
   std::unique_ptr<Loop> loop;
+  KeeperLink keeper{-1};
+  std::vector<keeper::Received> files;
+  std::vector<ObjectId> attached;
   Recorder sink;
 };
 
@@ -82,10 +110,10 @@ using Answers = std::vector<std::pair<int32_t, uint32_t>>;
 TEST_CASE("fanotify: an event becomes a request, its answer goes back by number, the descriptor is closed") {
   World world;
   auto backend = world.backend();
-  world.add(*backend, 7, "data");
+  world.add(7, "data");
   world.open_as(kNumber, "data");
   world.send(event_record({kNumber, 8192, 4096}));
-  backend->start(*world.loop, world.sink);
+  world.start(*backend);
   REQUIRE(world.sink.requests.size() == 1);
   CHECK(world.sink.requests[0].object == 7);
   CHECK(world.sink.requests[0].offset == 8192);
@@ -101,7 +129,7 @@ TEST_CASE("fanotify: a file nobody knows is denied") {
   auto backend = world.backend();
   world.open_as(kNumber, "stranger");
   world.send(event_record({kNumber, 0, 4096}));
-  backend->start(*world.loop, world.sink);
+  world.start(*backend);
   CHECK(world.sink.requests.empty());
   CHECK(world.answers() == Answers{{kNumber, abi::deny_with(EIO)}});
 }
@@ -115,8 +143,8 @@ TEST_CASE("fanotify: events a dead worker had written down are served again, und
   }
   auto backend = world.backend();
   CHECK(fcntl(kNumber, F_GETFD) >= 0);  // reserved: no new event can get the number
-  world.add(*backend, 7, "data");
-  backend->start(*world.loop, world.sink);
+  world.add(7, "data");
+  world.start(*backend);
   REQUIRE(world.sink.requests.size() == 1);
   CHECK(world.sink.requests[0].object == 7);
   CHECK(world.sink.requests[0].offset == 4096);
@@ -134,9 +162,9 @@ TEST_CASE("fanotify: an event read but not written down is let go only when ever
       std::copy(record.begin(), record.end(), dead.buffer().begin());
     }
     auto backend = world.backend();
-    world.add(*backend, 1, "one");
-    world.add(*backend, 2, "two");
-    backend->start(*world.loop, world.sink);
+    world.add(1, "one");
+    world.add(2, "two");
+    world.start(*backend);
     REQUIRE(world.sink.requests.size() == 2);
     CHECK(std::set<ObjectId>{world.sink.requests[0].object, world.sink.requests[1].object} ==
           std::set<ObjectId>{1, 2});
@@ -156,8 +184,8 @@ TEST_CASE("fanotify: a record in the buffer and in a slot is one event") {
     dead.take(kNumber, 7, 4096, 4096);
   }
   auto backend = world.backend();
-  world.add(*backend, 7, "data");
-  backend->start(*world.loop, world.sink);
+  world.add(7, "data");
+  world.start(*backend);
   REQUIRE(world.sink.requests.size() == 1);
   CHECK(world.sink.requests[0].object == 7);
   world.sink.tickets.clear();

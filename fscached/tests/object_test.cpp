@@ -15,11 +15,34 @@ namespace {
 
 constexpr uint32_t kChunks = 8, kSize = 6000, kStep = 8192;
 
-struct FakeKernel final : KernelBackend {
+struct FakeKernel final : Answerer {
   void answer(uint32_t slot, int error) override { answers[slot].push_back(error); }
-  void add_object(ObjectId, uint64_t, uint64_t) override {}
-  void remove_object(ObjectId) override {}
   std::map<uint32_t, std::vector<int>> answers;
+};
+
+// A real file that takes only what the strictest kernel interface takes.
+class FakeFile final : public CacheFile {
+ public:
+  FakeFile(Loop& loop, const std::string& path, std::vector<bool>& watched)
+      : loop_(loop), file_(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)), watched_(watched) {
+    REQUIRE(ftruncate(file_.get(), kChunks * kStep) == 0);
+  }
+  void write(uint64_t offset, ByteView pages, Loop::Done done) override {
+    CHECK(offset % kPageSize == 0);
+    CHECK(pages.size() % kPageSize == 0);
+    CHECK(reinterpret_cast<uintptr_t>(pages.data()) % kPageSize == 0);
+    loop_.write(file_.get(), offset, pages, std::move(done));
+  }
+  void sync(Loop::Done done) override { loop_.fdatasync(file_.get(), std::move(done)); }
+  Result<void> read(uint64_t offset, MutableBytes into) const override {
+    return os::pread_exact(file_.get(), offset, into, "data");
+  }
+  void set_watched(bool on) override { watched_.push_back(on); }
+
+ private:
+  Loop& loop_;
+  os::UniqueFd file_;
+  std::vector<bool>& watched_;
 };
 
 // Answers when told to; until then reads wait.
@@ -93,13 +116,11 @@ struct World {
     storage = std::make_shared<FakeStorage>(*loop, blob);
     make(0xff);
   }
-  void make(uint32_t known) {
-    os::UniqueFd file(open(path("data").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    REQUIRE(ftruncate(file.get(), kChunks * kStep) == 0);
-    ObjectEnvironment environment = {*loop, *pool, memory, counters,
-                                     [this](ObjectId, bool on) { marks.push_back(on); }};
-    object = std::make_shared<BlobObject>(environment, 1, std::move(file), path("presence"),
-                                          *layout_of(blob, known));
+  void make(uint32_t known, std::optional<Presence> presence = {}) {
+    AttachedFile file = {1, std::make_shared<FakeFile>(*loop, path("data"), watched), path("presence"),
+                         std::move(presence)};
+    ObjectEnvironment environment = {*loop, *pool, memory, counters};
+    object = std::make_shared<BlobObject>(environment, std::move(file), *layout_of(blob, known));
     object->add_source(storage);
   }
   std::string path(const std::string& name) const { return scratch.path() + "/" + name; }
@@ -135,7 +156,7 @@ struct World {
   std::unique_ptr<DecodePool> pool = std::make_unique<DecodePool>(*loop, 2);
   FetchMemory memory{1 << 20};
   ObjectCounters counters;
-  std::vector<bool> marks;
+  std::vector<bool> watched;
   FakeKernel kernel;
   std::shared_ptr<FakeStorage> storage;
   std::shared_ptr<BlobObject> object;
@@ -198,12 +219,12 @@ TEST_CASE("object: another source is tried before a reader sees an error") {
   CHECK(good->reads.size() == 1);
 }
 
-TEST_CASE("object: when everything is there presence is saved, then the mark goes") {
+TEST_CASE("object: when everything is there presence is saved, then the kernel need not ask any more") {
   World world;
   bool finished = false;
   world.object->complete(0, [&](Result<void> result) { finished = static_cast<bool>(result); });
-  world.run_until([&] { return finished && !world.marks.empty(); });
-  CHECK(world.marks == std::vector<bool>{false});
+  world.run_until([&] { return finished && !world.watched.empty(); });
+  CHECK(world.watched == std::vector<bool>{false});
   Presence presence = world.saved();
   CHECK_FALSE(presence.clean);
   CHECK(std::none_of(presence.digests.begin(), presence.digests.end(),
@@ -221,9 +242,8 @@ TEST_CASE("object: after a clean stop presence is believed, after an unclean one
     os::UniqueFd file(open(world.path("data").c_str(), O_RDWR | O_CLOEXEC));
     uint8_t byte = world.data(2)[100] ^ 1;
     REQUIRE(os::pwrite_all(file.get(), 2 * kStep + 100, ByteView(&byte, 1), "data"));
-    world.make(0xff);
+    world.make(0xff, world.saved());
     size_t reads = world.storage->reads.size();
-    world.object->believe(world.saved());
     CHECK(world.object->is_complete() == clean);
     if (clean) continue;
     world.request(1, 0, kChunks * kStep);
@@ -244,9 +264,42 @@ TEST_CASE("object: presence is believed only for the digests it was written for"
   world.run_until([&] { return saved; });
   Presence presence = world.saved();
   presence.digests[3] = sha256(as_bytes("another image's idea of chunk 3"));
-  world.make(0xff);
-  world.object->believe(presence);
+  world.make(0xff, presence);
   CHECK(world.object->present_chunks() == kChunks - 1);
+}
+
+TEST_CASE("object: what the kernel says it kept decides over what was believed") {
+  World world;
+  bool finished = false;
+  world.object->complete(0, [&](Result<void> result) { finished = static_cast<bool>(result); });
+  world.run_until([&] { return finished; });
+  // A hole in chunk 1, and the first half of chunk 2.
+  world.object->on_kept({0, 3 * kStep}, {{0, kStep + 4096}, {2 * kStep + 4096, 4096}});
+  CHECK(world.object->present_chunks() == kChunks - 2);
+  size_t reads = world.storage->reads.size();
+  world.request(1, kStep, 4096);
+  world.run_until([&] { return world.answered(1); });
+  CHECK(world.kernel.answers[1] == Answers{0});
+  CHECK(world.storage->reads.size() == reads + 1);
+  // Only a part of a chunk was looked at: nothing is said of the rest.
+  world.object->on_kept({3 * kStep, 4096}, {{3 * kStep, 4096}});
+  CHECK(world.object->present_chunks() == kChunks - 1);
+}
+
+TEST_CASE("object: what a dead worker left is hashed, not fetched") {
+  World world;
+  bool finished = false;
+  world.object->complete(0, [&](Result<void> result) { finished = static_cast<bool>(result); });
+  world.run_until([&] { return finished; });
+  size_t reads = world.storage->reads.size();
+  world.make(0xff);
+  world.object->on_kept({0, kChunks * kStep}, {{0, 4 * kStep}});
+  CHECK(world.object->present_chunks() == 0);
+  world.request(1, 0, 4 * kStep);
+  world.run_until([&] { return world.answered(1); });
+  CHECK(world.kernel.answers[1] == Answers{0});
+  CHECK(world.object->present_chunks() == 4);
+  CHECK(world.storage->reads.size() == reads);
 }
 
 TEST_CASE("object: a second image adds chunks, and one that contradicts is refused") {

@@ -2,16 +2,14 @@
 
 #include <vector>
 
-#include "fscached/kernel/kernel_backend.h"
+#include "fscached/kernel/ticket.h"
 
 using namespace fscached;
 
 namespace {
 
-struct FakeBackend final : KernelBackend {
+struct FakeBackend final : Answerer {
   void answer(uint32_t slot, int error) override { answers.emplace_back(slot, error); }
-  void add_object(ObjectId, uint64_t, uint64_t) override {}
-  void remove_object(ObjectId) override {}
   std::vector<std::pair<uint32_t, int>> answers;
 };
 

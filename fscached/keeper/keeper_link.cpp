@@ -1,4 +1,4 @@
-#include "fscached/control/keeper_link.h"
+#include "fscached/keeper/keeper_link.h"
 
 #include <fcntl.h>
 #include <poll.h>

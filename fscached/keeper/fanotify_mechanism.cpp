@@ -1,0 +1,156 @@
+// fanotify: the group, the journal of its events, the marked cache files. The bootstrap is mounted from a
+// file.
+#include <errno.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include "erofs-format/base/log.h"
+#include "fscached/keeper/data_files.h"
+#include "fscached/keeper/journal.h"
+#include "fscached/keeper/leftovers.h"
+#include "fscached/keeper/mechanism.h"
+#include "fscached/kernel/fanotify_abi.h"
+
+namespace fscached::keeper {
+
+namespace {
+
+// EROFS has the bootstrap open for as long as the superblock lives.
+class FileHold final : public Hold {
+ public:
+  FileHold(os::UniqueFd bootstrap, std::vector<uint32_t> files, DataFiles& all)
+      : bootstrap_(std::move(bootstrap)), files_(std::move(files)), all_(all) {
+    for (uint32_t file : files_) all_.find(file)->mounts++;
+  }
+  ~FileHold() override {
+    for (uint32_t file : files_) all_.find(file)->mounts--;
+  }
+  bool superblock_lives() override { return held_by_others(bootstrap_.get()); }
+
+ private:
+  os::UniqueFd bootstrap_;
+  std::vector<uint32_t> files_;
+  DataFiles& all_;
+};
+
+class FanotifyMechanism final : public Mechanism {
+ public:
+  FanotifyMechanism(std::string root, os::UniqueFd group, os::UniqueFd journal)
+      : root_(std::move(root)),
+        group_(std::move(group)),
+        journal_(std::move(journal)),
+        files_(group_.get()) {}
+  const char* name() const override { return "fanotify"; }
+  int kernel_descriptor() const override { return group_.get(); }
+  int journal_descriptor() const override { return journal_.get(); }
+  Result<void> introduce(int socket) override;
+  void worker_ended() override;
+  Result<MountPlan> plan(const Message& message) override;
+  Result<Message> attach(const Message& message, int* descriptor) override;
+  Result<void> set_mark(const Message& message) override;
+  void let_go(uint32_t file) override;
+  std::vector<uint32_t> release_unused() override;
+
+ private:
+  std::string root_;
+  os::UniqueFd group_;
+  os::UniqueFd journal_;
+  DataFiles files_;
+};
+
+Message describe(uint32_t id, const DataFile& file) {
+  Message message;
+  message.id = id;
+  message.size = file.size;
+  message.device = file.device;
+  message.inode = file.inode;
+  file.blob.copy(message.blob, kBlobIdLength);
+  return message;
+}
+
+Result<void> FanotifyMechanism::introduce(int socket) {
+  for (auto& [id, file] : files_.all()) {
+    Message message = describe(id, file);
+    message.op = Op::restored_file;
+    message.flags = file.marked ? uint32_t{kMarked} : 0;
+    TRY(send_message(socket, message, file.fd.get()));
+  }
+  return {};
+}
+
+void FanotifyMechanism::worker_ended() {
+  for (auto& [id, file] : files_.all()) file.attached = 0;
+}
+
+Result<Message> FanotifyMechanism::attach(const Message& message, int* descriptor) {
+  TRY_ASSIGN(uint32_t id, files_.attach(std::string_view(message.blob, kBlobIdLength), message.size));
+  DataFile& file = *files_.find(id);
+  Message answer = describe(id, file);
+  answer.flags = file.created ? uint32_t{kCreated} : 0;
+  file.created = false;
+  *descriptor = file.fd.get();
+  return answer;
+}
+
+Result<void> FanotifyMechanism::set_mark(const Message& message) {
+  return files_.set_mark(message.id, message.flags & kMarked);
+}
+
+Result<MountPlan> FanotifyMechanism::plan(const Message& message) {
+  std::string path = fmt::format("{}/mounts/{}/image.boot", root_, message.id);
+  TRY_ASSIGN(os::UniqueFd bootstrap, os::open(path, O_RDONLY | O_NOFOLLOW));
+  MountPlan plan;
+  plan.parameters.emplace_back("source", path);
+  std::vector<uint32_t> files;
+  for (uint32_t i = 0; i < message.file_count; i++) {
+    DataFile* file = files_.find(message.files[i]);
+    if (!file) return make_error(Code::not_found, fmt::format("data file {}: unknown", message.files[i]));
+    plan.parameters.emplace_back("device", file->path);
+    files.push_back(message.files[i]);
+  }
+  plan.hold = std::make_unique<FileHold>(std::move(bootstrap), std::move(files), files_);
+  return plan;
+}
+
+void FanotifyMechanism::let_go(uint32_t id) {
+  DataFile* file = files_.find(id);
+  if (file && file->attached > 0) file->attached--;
+}
+
+std::vector<uint32_t> FanotifyMechanism::release_unused() {
+  std::vector<uint32_t> unused, released;
+  for (auto& [id, file] : files_.all())
+    if (file.attached == 0 && file.mounts == 0) unused.push_back(id);
+  for (uint32_t id : unused)
+    if (files_.release_if_unused(id)) released.push_back(id);
+  return released;
+}
+
+Result<os::UniqueFd> open_group() {
+  os::UniqueFd group(fanotify_init(
+      FAN_CLASS_PRE_CONTENT | FAN_CLOEXEC | FAN_NONBLOCK | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS,
+      O_RDONLY | O_LARGEFILE | O_CLOEXEC));
+  if (group.valid()) return group;
+  return errno_error(errno == EPERM    ? "fanotify group (needs CAP_SYS_ADMIN)"
+                     : errno == EINVAL ? "fanotify group (FANOTIFY_ACCESS_PERMISSIONS in this kernel?)"
+                                       : "fanotify group");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Mechanism>> open_fanotify(const std::string& root) {
+  TRY_ASSIGN(auto leftovers, detach_leftovers([&root](const MountedErofs& mount) {
+               return mount.source.starts_with(root + "/");
+             }));
+  for (const std::string& mountpoint : leftovers)
+    log_line(
+        LogLevel::error, "keeper",
+        mountpoint + ": was left mounted by a daemon that died: detached, its readers may have seen zeros");
+  TRY(os::make_directory("blobs", 0700));
+  TRY_ASSIGN(os::UniqueFd group, open_group());
+  TRY_ASSIGN(os::UniqueFd journal, Journal::create_memory());
+  return std::unique_ptr<Mechanism>(
+      std::make_unique<FanotifyMechanism>(root, std::move(group), std::move(journal)));
+}
+
+}  // namespace fscached::keeper
