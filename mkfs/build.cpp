@@ -20,7 +20,7 @@ class Build {
         options_(options),
         pool_(pool),
         writer_(blob_fd, blob_name, options.blob),
-        builder_(options.whiteouts, options.all_root, options.latest_mtime) {}
+        builder_(options.tree) {}
   Result<BuildResult> run();
 
  private:

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
 #include <string>
 #include <vector>
 
@@ -18,13 +17,11 @@ namespace mkfs {
 struct BuildOptions {
   ChunkOptions chunks;
   BlobWriterOptions blob;
-  WhiteoutSpec whiteouts = WhiteoutSpec::oci;
-  bool all_root = false;
-  bool explicit_uid_gid = true;  // false (`--repeatable`): owners are not stored
-  int64_t latest_mtime = std::numeric_limits<int64_t>::max();  // --source-date-epoch
-  std::string blob_id;                                         // empty = the blob's SHA-256
-  std::vector<std::string> prefetch;                           // patterns, see prefetch.h
-  bool prefetch_table = true;                                  // the bootstrap names what they match
+  TreeOptions tree;
+  bool explicit_uid_gid = true;       // false (`--repeatable`): owners are not stored
+  std::string blob_id;                // empty = the blob's SHA-256
+  std::vector<std::string> prefetch;  // patterns, see prefetch.h
+  bool prefetch_table = true;         // the bootstrap names what they match
 };
 
 struct BuildCounters {

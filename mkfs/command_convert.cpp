@@ -35,7 +35,8 @@ Result<ConvertOptions> convert_options(const Arguments& arguments, std::unique_p
   ConvertOptions options;
   TRY_ASSIGN(options.build, build_options(arguments, dictionary));
   options.build.blob = {.toc = true, .inline_meta = true};
-  options.build.whiteouts = WhiteoutSpec::none;
+  options.build.tree.whiteouts = WhiteoutSpec::none;
+  options.build.tree.links_below = true;
   options.prefetch = std::exchange(options.build.prefetch, {});
   TRY_ASSIGN(options.jobs, job_count(arguments));
   if (auto text = arguments.value("platform")) {

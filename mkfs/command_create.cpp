@@ -91,7 +91,7 @@ Result<void> check_conflicts(const Arguments& arguments) {
 Result<BuildOptions> create_build_options(const Arguments& arguments,
                                           std::unique_ptr<Dictionary>& dictionary) {
   TRY_ASSIGN(BuildOptions options, build_options(arguments, dictionary));
-  TRY_ASSIGN(options.whiteouts, whiteout_spec(arguments));
+  TRY_ASSIGN(options.tree.whiteouts, whiteout_spec(arguments));
   options.blob.toc = arguments.has("features");
   options.blob.inline_meta = arguments.has("blob-inline-meta");
   options.blob_id = arguments.value_or("blob-id", "");

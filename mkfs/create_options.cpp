@@ -83,8 +83,8 @@ Result<BuildOptions> build_options(const Arguments& arguments, std::unique_ptr<D
     TRY_ASSIGN(dictionary, dictionary_option(arguments));
     options.chunks.dictionary = dictionary.get();
   }
-  TRY_ASSIGN(options.latest_mtime, latest_mtime(arguments));
-  options.all_root = arguments.has("all-root");
+  TRY_ASSIGN(options.tree.latest_mtime, latest_mtime(arguments));
+  options.tree.all_root = arguments.has("all-root");
   if (auto file = arguments.value("prefetch-files")) {
     TRY_ASSIGN(os::UniqueFd fd, os::open(*file, O_RDONLY));
     TRY_ASSIGN(options.prefetch, read_prefetch_patterns(fd.get(), *file));
@@ -118,7 +118,7 @@ Result<std::unique_ptr<Source>> open_source(const std::string& path, SourceKind 
   if (kind == SourceKind::directory && !directory)
     return make_error(Code::invalid_argument, path + ": is not a directory");
   if (directory) {
-    DirectoryOptions walk = {arguments.values("exclude"), {}, options.whiteouts == WhiteoutSpec::oci};
+    DirectoryOptions walk = {arguments.values("exclude"), {}, options.tree.whiteouts == WhiteoutSpec::oci};
     for (const std::string& pattern : options.prefetch) walk.first.push_back(pattern.substr(1));
     return make_directory_source(path, std::move(walk));
   }

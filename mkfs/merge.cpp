@@ -11,6 +11,7 @@
 
 #include "erofs-format/base/checked.h"
 #include "erofs-format/ondisk/rafs.h"
+#include "mkfs/link_below.h"
 
 namespace mkfs {
 
@@ -63,6 +64,8 @@ class Merger {
 
   Result<std::vector<uint32_t>> add_blobs(const MergeLayer& layer);
   Result<InodeId> append(MergeLayer& layer);
+  Result<void> resolve_links_below(InodeId root);
+  Result<InodeId> find_below(const std::string& path, const std::string& target);
   void overlay(InodeId lower, InodeId upper);
   bool is_implied(const Inode& directory) const;
   void merge_attributes(Directories pair);
@@ -92,6 +95,7 @@ Result<void> Merger::add(MergeLayer layer) {
   all_.compressor = layer.tree.compressor;
   all_.digester = layer.tree.digester;
   TRY_ASSIGN(InodeId root, append(layer));
+  if (auto linked = resolve_links_below(root); !linked) return std::move(linked).error().within(layer.name);
   if (!first_ || !options_.keep_lowest_whiteouts) overlay(root_, root);
   first_ = false;
   root_ = root;
@@ -134,6 +138,40 @@ Result<InodeId> Merger::append(MergeLayer& layer) {
   }
   layer.tree = {};
   return inode_base;
+}
+
+// What a hard link into the layers below becomes a further name of.
+Result<InodeId> Merger::find_below(const std::string& path, const std::string& target) {
+  InodeId id = first_ ? kNoInode : find_path(all_, target, root_);
+  if (id == kNoInode)
+    return make_error(
+        Code::corrupt,
+        fmt::format("{}: hard link to {}, which neither comes before it nor is in a layer below",
+                    printable(path), printable(target)));
+  if (all_.inodes[id].is_directory())
+    return make_error(Code::corrupt,
+                      fmt::format("{}: hard link to the directory {}", printable(path), printable(target)));
+  return all_.inodes[id].is_regular() ? id : copy_inode(all_, id);
+}
+
+// Of what the layers below have before this one changes anything: what it removes or replaces keeps
+// its content under a name that links to it.
+Result<void> Merger::resolve_links_below(InodeId root) {
+  std::vector<std::pair<InodeId, std::string>> directories = {{root, ""}};
+  while (!directories.empty()) {
+    auto [directory, path] = std::move(directories.back());
+    directories.pop_back();
+    for (size_t i = 0; i < all_.inodes[directory].entries->size(); i++) {
+      DirEntry& entry = (*all_.inodes[directory].entries)[i];
+      const Inode& inode = all_.inodes[entry.inode];
+      if (inode.is_directory()) directories.emplace_back(entry.inode, path + "/" + entry.name);
+      if (!inode.is_regular() || !inode.xattrs || entry.name.starts_with(kWhiteoutPrefix)) continue;
+      auto link = inode.xattrs->find(kLinkBelow);
+      if (link == inode.xattrs->end()) continue;
+      TRY_ASSIGN(entry.inode, find_below(path + "/" + entry.name, link->second));
+    }
+  }
+  return {};
 }
 
 // Makes `upper` the union of both; its attributes win where it has any of its own.

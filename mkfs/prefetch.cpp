@@ -16,25 +16,6 @@ bool lies_below(std::string_view path, std::string_view ancestor) {
   return path.starts_with(ancestor) && (path.size() == ancestor.size() || path[ancestor.size()] == '/');
 }
 
-InodeId child_of(const Tree& tree, InodeId directory, std::string_view name) {
-  if (directory == kNoInode || !tree.inodes[directory].entries) return kNoInode;
-  const auto& entries = *tree.inodes[directory].entries;
-  auto found =
-      std::lower_bound(entries.begin(), entries.end(), name,
-                       [](const DirEntry& entry, std::string_view wanted) { return entry.name < wanted; });
-  return found != entries.end() && found->name == name ? found->inode : kNoInode;
-}
-
-InodeId inode_at(const Tree& tree, std::string_view path) {
-  InodeId inode = kRootInode;
-  for (size_t start = 1; start < path.size();) {
-    size_t slash = std::min(path.find('/', start), path.size());
-    if (slash > start) inode = child_of(tree, inode, path.substr(start, slash - start));
-    start = slash + 1;
-  }
-  return inode;
-}
-
 // The path without empty components and dots.
 std::string cleaned(std::string_view path) {
   std::string clean;
@@ -84,7 +65,7 @@ Result<std::vector<std::string>> read_prefetch_patterns(int fd, const std::strin
 std::vector<InodeId> resolve_prefetch(const Tree& tree, const std::vector<std::string>& patterns) {
   std::vector<InodeId> inodes;
   for (const std::string& pattern : patterns)
-    if (InodeId inode = inode_at(tree, pattern); inode != kNoInode) inodes.push_back(inode);
+    if (InodeId inode = find_path(tree, pattern); inode != kNoInode) inodes.push_back(inode);
   return inodes;
 }
 

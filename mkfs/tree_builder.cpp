@@ -7,6 +7,7 @@
 
 #include "erofs-format/ondisk/erofs.h"
 #include "mkfs/limits.h"
+#include "mkfs/link_below.h"
 
 namespace mkfs {
 
@@ -30,8 +31,7 @@ Error refuse(Code code, std::string_view path, std::string_view why) {
 
 }  // namespace
 
-TreeBuilder::TreeBuilder(WhiteoutSpec whiteouts, bool all_root, int64_t latest_mtime)
-    : whiteouts_(whiteouts), all_root_(all_root), latest_mtime_(latest_mtime), index_(1024) {
+TreeBuilder::TreeBuilder(const TreeOptions& options) : options_(options), index_(1024) {
   new_inode(kImpliedDirectoryMode);
   tree_.inodes[kRootInode].parent = kRootInode;
   tree_.inodes[kRootInode].implied = true;
@@ -124,17 +124,17 @@ Result<InodeId> TreeBuilder::parent_of(std::string_view path) {
 void TreeBuilder::set_attributes(Inode& inode, const SourceEntry& entry) const {
   inode.implied = false;
   inode.mode = entry.mode;
-  inode.uid = all_root_ ? 0 : entry.uid;
-  inode.gid = all_root_ ? 0 : entry.gid;
+  inode.uid = options_.all_root ? 0 : entry.uid;
+  inode.gid = options_.all_root ? 0 : entry.gid;
   inode.rdev = S_ISCHR(entry.mode) || S_ISBLK(entry.mode) ? entry.rdev : 0;
   inode.mtime = entry.mtime;
   inode.mtime_nsec = entry.mtime_nsec;
-  if (entry.mtime >= latest_mtime_) {
-    inode.mtime = latest_mtime_;
+  if (entry.mtime >= options_.latest_mtime) {
+    inode.mtime = options_.latest_mtime;
     inode.mtime_nsec = 0;
   }
   inode.xattrs = entry.xattrs.empty() ? nullptr : std::make_unique<Xattrs>(entry.xattrs);
-  if (whiteouts_ == WhiteoutSpec::overlayfs && inode.xattrs) {
+  if (options_.whiteouts == WhiteoutSpec::overlayfs && inode.xattrs) {
     inode.xattrs->erase("trusted.overlay.opaque");
     if (inode.xattrs->empty()) inode.xattrs = nullptr;
   }
@@ -142,8 +142,8 @@ void TreeBuilder::set_attributes(Inode& inode, const SourceEntry& entry) const {
 
 // A single layer has nothing below it: what marks a removal hides nothing and is left out.
 bool TreeBuilder::is_whiteout(const SourceEntry& entry) {
-  if (whiteouts_ == WhiteoutSpec::oci) return is_oci_whiteout(entry.path);
-  if (whiteouts_ != WhiteoutSpec::overlayfs) return false;
+  if (options_.whiteouts == WhiteoutSpec::oci) return is_oci_whiteout(entry.path);
+  if (options_.whiteouts != WhiteoutSpec::overlayfs) return false;
   bool whiteout = entry.hard_link_to.empty() ? S_ISCHR(entry.mode) && entry.rdev == 0
                                              : device_whiteouts_.contains(entry.hard_link_to);
   if (whiteout)
@@ -166,24 +166,17 @@ Result<InodeId> TreeBuilder::add_directory(InodeId parent, std::string_view name
   return id;
 }
 
-InodeId TreeBuilder::copy_of(InodeId id) {
-  InodeId copy = new_inode(tree_.inodes[id].mode);
-  const Inode& from = tree_.inodes[id];
-  Inode& to = tree_.inodes[copy];
-  to.uid = from.uid;
-  to.gid = from.gid;
-  to.rdev = from.rdev;
-  to.mtime = from.mtime;
-  to.mtime_nsec = from.mtime_nsec;
-  to.size = from.size;
-  to.target = from.target;
-  if (from.xattrs) to.xattrs = std::make_unique<Xattrs>(*from.xattrs);
-  return copy;
+InodeId TreeBuilder::new_link_below(const SourceEntry& entry) {
+  InodeId id = new_inode(S_IFREG);
+  tree_.inodes[id].xattrs = std::make_unique<Xattrs>(Xattrs{{kLinkBelow, entry.hard_link_to}});
+  return id;
 }
 
 Result<InodeId> TreeBuilder::add_hard_link(InodeId parent, std::string_view name, const SourceEntry& entry) {
   InodeId target = find_path(entry.hard_link_to);
-  if (target == kNoInode && whiteouts_ == WhiteoutSpec::oci && is_oci_whiteout(entry.hard_link_to))
+  if (target == kNoInode && options_.links_below && !entry.hard_link_to.empty())
+    target = new_link_below(entry);
+  if (target == kNoInode && options_.whiteouts == WhiteoutSpec::oci && is_oci_whiteout(entry.hard_link_to))
     return refuse(Code::corrupt, entry.path,
                   fmt::format("hard link to {}, which is a whiteout and has no content",
                               printable(entry.hard_link_to)));
@@ -195,7 +188,7 @@ Result<InodeId> TreeBuilder::add_hard_link(InodeId parent, std::string_view name
     return refuse(Code::corrupt, entry.path,
                   fmt::format("hard link to the directory {}", printable(entry.hard_link_to)));
   // The format has further names for regular files only (nydus-rafs-v6.md 1.10).
-  if (!tree_.inodes[target].is_regular()) target = copy_of(target);
+  if (!tree_.inodes[target].is_regular()) target = copy_inode(tree_, target);
   put(parent, name, target);
   return target;
 }

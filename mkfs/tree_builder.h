@@ -1,6 +1,8 @@
 // Entries of a source, in any order, become the tree of an image.
 #pragma once
 
+#include <cstdint>
+#include <limits>
 #include <set>
 #include <string>
 #include <string_view>
@@ -15,9 +17,16 @@ namespace mkfs {
 // What names marked as removed mean (nydus-rafs-v6.md 1.14).
 enum class WhiteoutSpec { oci, overlayfs, none };
 
+struct TreeOptions {
+  WhiteoutSpec whiteouts = WhiteoutSpec::oci;
+  bool all_root = false;
+  int64_t latest_mtime = std::numeric_limits<int64_t>::max();  // --source-date-epoch
+  bool links_below = false;  // a hard link may lead into a layer below (link_below.h)
+};
+
 class TreeBuilder {
  public:
-  TreeBuilder(WhiteoutSpec whiteouts, bool all_root, int64_t latest_mtime);
+  explicit TreeBuilder(const TreeOptions& options);
 
   // Adds one entry; a path that was there before is replaced, as tar extracts it. Parents that the
   // source has not named (yet) become directories 0755 of root. Returns the inode, or kNoInode when
@@ -39,8 +48,7 @@ class TreeBuilder {
   Result<InodeId> parent_of(std::string_view path);
   void set_attributes(Inode& inode, const SourceEntry& entry) const;
   bool is_whiteout(const SourceEntry& entry);
-  // A further inode with the attributes of one that is neither a directory nor a regular file.
-  InodeId copy_of(InodeId id);
+  InodeId new_link_below(const SourceEntry& entry);
 
   InodeId find(InodeId parent, std::string_view name) const;
   InodeId find_path(std::string_view path) const;
@@ -50,9 +58,7 @@ class TreeBuilder {
   InodeId new_inode(uint16_t mode);
 
   Tree tree_;
-  WhiteoutSpec whiteouts_;
-  bool all_root_;
-  int64_t latest_mtime_;
+  TreeOptions options_;
   // overlayfs makes its whiteouts as links to one device, and tar stores them so.
   std::set<std::string, std::less<>> device_whiteouts_;
   // Open addressing over all names: a lookup is one hash, whatever the order of the entries.

@@ -1,8 +1,45 @@
 #include "erofs-format/bootstrap/tree.h"
 
+#include <algorithm>
+
+#include "erofs-format/base/checked.h"
 #include "erofs-format/ondisk/rafs.h"
 
 namespace erofs_format {
+
+static InodeId child_of(const Tree& tree, InodeId directory, std::string_view name) {
+  if (directory == kNoInode || !tree.inodes[directory].entries) return kNoInode;
+  const auto& entries = *tree.inodes[directory].entries;
+  auto found =
+      std::lower_bound(entries.begin(), entries.end(), name,
+                       [](const DirEntry& entry, std::string_view wanted) { return entry.name < wanted; });
+  return found != entries.end() && found->name == name ? found->inode : kNoInode;
+}
+
+InodeId find_path(const Tree& tree, std::string_view path, InodeId root) {
+  InodeId inode = root;
+  for (size_t start = 0; start < path.size();) {
+    size_t slash = std::min(path.find('/', start), path.size());
+    if (slash > start) inode = child_of(tree, inode, path.substr(start, slash - start));
+    start = slash + 1;
+  }
+  return inode;
+}
+
+InodeId copy_inode(Tree& tree, InodeId id) {
+  Inode& copy = tree.inodes.emplace_back();
+  const Inode& from = tree.inodes[id];
+  copy.mode = from.mode;
+  copy.uid = from.uid;
+  copy.gid = from.gid;
+  copy.rdev = from.rdev;
+  copy.mtime = from.mtime;
+  copy.mtime_nsec = from.mtime_nsec;
+  copy.size = from.size;
+  copy.target = from.target;
+  if (from.xattrs) copy.xattrs = std::make_unique<Xattrs>(*from.xattrs);
+  return narrow<InodeId>(tree.inodes.size() - 1);
+}
 
 uint64_t Blob::compressed_data_size() const {
   if (has(ondisk::kBlobSeparate) || !has(ondisk::kBlobCapTarToc)) return compressed_size;

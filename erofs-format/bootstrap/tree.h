@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "erofs-format/base/cipher.h"
@@ -105,6 +106,13 @@ struct Tree {
   uint64_t flags = 0;             // as read from an image (ondisk::kRafs…); the writer computes its own
   std::vector<uint64_t> nids;     // as read from an image, by InodeId
 };
+
+// The inode a path names: relative or absolute, empty components left out; kNoInode if none does.
+// Symlinks are not followed.
+InodeId find_path(const Tree& tree, std::string_view path, InodeId root = kRootInode);
+// Adds an inode with the attributes of one that is neither a directory nor a regular file: the format has
+// further names for regular files only (nydus-rafs-v6.md 1.10).
+InodeId copy_inode(Tree& tree, InodeId id);
 
 // Encodes and decodes device numbers as EROFS stores them; false when major
 // needs more than 12 or minor more than 20 bits.

@@ -69,9 +69,10 @@ class Model:
         return node
 
     def apply(self, members):
+        below = {member.target: self.find(member.target) for member in members if member.kind == "link"}
         for member in members:
             self.hide(member)
-        own = {}
+        own = {path: inode for path, inode in below.items() if inode is not None}
         for member in members:
             name = os.path.basename(member.path)
             if not name.startswith(WHITEOUT):
@@ -144,10 +145,11 @@ def record(member, shown):
 class Generator:
     """Layers that use what lies below: replaced, hidden, opaque, type changed, copied up, linked."""
 
-    def __init__(self, seed, implied_folders=True):
+    def __init__(self, seed, implied_folders=True, links_below=False):
         self.random = random.Random(seed)
         self.model = Model()
         self.implied_folders = implied_folders
+        self.links_below = links_below
         self.contents = []
         self.counter = 0
 
@@ -157,7 +159,8 @@ class Generator:
             self.members.append(Member("", "dir", self.random.choice((0o755, 0o711)), 0, 0, 1_600_000_000))
         for _ in range(self.random.randrange(3, 14)):
             self.random.choice((self.new_file, self.new_file, self.new_folder, self.new_other, self.link_group, self.hide,
-                                self.opaque, self.change_type, self.copy_up, self.change_folder))()
+                                self.opaque, self.change_type, self.copy_up, self.change_folder,
+                                *([self.link_below] * self.links_below)))()
         self.model.apply(self.members)
         return self.members
 
@@ -284,14 +287,25 @@ class Generator:
         if old is not None and old.kind == "reg":
             self.add(Member(path, "reg", old.mode ^ 0o100, old.uid + 1, old.gid, old.mtime, old.content, xattrs=old.xattrs))
 
+    def link_below(self):
+        path = self.pick(False)
+        old = self.model.find(path).member if path else None
+        if old is not None and old.kind == "reg":
+            self.touched.add(path)
+            for _ in range(self.random.randrange(1, 3)):
+                self.add(Member(self.fresh(), "link", target=path))
+            if self.random.random() < 0.3:  # the new name alone remains, as after a renaming
+                folder, name = os.path.split(path)
+                self.add(Member(os.path.join(folder, WHITEOUT + name), "reg"))
+
     def change_folder(self):
         path = self.pick(True)
         if path:
             self.add(Member(path, "dir", self.random.choice((0o755, 0o711, 0o2775)), 8, 9, self.random.choice((0, 1_700_000_003))))
 
 
-def stack(seed, layers, implied_folders=True):
+def stack(seed, layers, implied_folders=True, links_below=False):
     """(list of member lists, listing of the result)"""
-    generator = Generator(seed, implied_folders)
+    generator = Generator(seed, implied_folders, links_below)
     made = [generator.layer() for _ in range(layers)]
     return made, generator.model.listing()

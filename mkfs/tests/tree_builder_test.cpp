@@ -8,7 +8,6 @@ namespace {
 
 using namespace mkfs;
 
-constexpr int64_t kAnyTime = std::numeric_limits<int64_t>::max();
 
 SourceEntry entry_of(const std::string& path, uint32_t mode) {
   SourceEntry entry;
@@ -44,7 +43,7 @@ const Inode& child(const Tree& tree, InodeId id, const std::string& name) {
 }
 
 struct Fixture {
-  TreeBuilder builder{WhiteoutSpec::oci, false, kAnyTime};
+  TreeBuilder builder{TreeOptions{}};
   void add(const SourceEntry& entry) {
     auto result = builder.add(entry);
     REQUIRE_MESSAGE(result, (result ? "" : result.error().message));
@@ -167,7 +166,7 @@ TEST_CASE("a whiteout has no content that another name could have") {
 }
 
 TEST_CASE("links to a device that marks a removal mark removals") {
-  TreeBuilder builder(WhiteoutSpec::overlayfs, false, kAnyTime);
+  TreeBuilder builder({.whiteouts = WhiteoutSpec::overlayfs});
   REQUIRE(builder.add(entry_of("gone", S_IFCHR)));
   REQUIRE(builder.add(link_to("also", "gone")));
   REQUIRE(builder.add(link_to("too", "also")));
@@ -202,14 +201,14 @@ TEST_CASE("whiteouts of a single layer hide nothing and are left out") {
 }
 
 TEST_CASE("with no whiteout rule every name is a name") {
-  TreeBuilder builder(WhiteoutSpec::none, false, kAnyTime);
+  TreeBuilder builder({.whiteouts = WhiteoutSpec::none});
   REQUIRE(builder.add(file(".wh.x")));
   Tree tree = builder.finish();
   CHECK(names(tree, kRootInode) == ".wh.x ");
 }
 
 TEST_CASE("overlayfs marks: device 0:0 and the opaque attribute") {
-  TreeBuilder builder(WhiteoutSpec::overlayfs, false, kAnyTime);
+  TreeBuilder builder({.whiteouts = WhiteoutSpec::overlayfs});
   REQUIRE(builder.add(entry_of("gone", S_IFCHR)));
   SourceEntry device = entry_of("null", S_IFCHR);
   device.rdev = 0x103;
@@ -223,7 +222,7 @@ TEST_CASE("overlayfs marks: device 0:0 and the opaque attribute") {
 }
 
 TEST_CASE("owners and times are limited when asked") {
-  TreeBuilder builder(WhiteoutSpec::oci, true, 1000);
+  TreeBuilder builder({.all_root = true, .latest_mtime = 1000});
   SourceEntry late = file("late");
   late.uid = late.gid = 5;
   late.mtime = 1000;
