@@ -8,7 +8,6 @@ namespace {
 
 using namespace mkfs;
 
-
 SourceEntry entry_of(const std::string& path, uint32_t mode) {
   SourceEntry entry;
   entry.path = path;
