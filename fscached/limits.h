@@ -53,8 +53,9 @@ inline constexpr uint64_t kRestartDelayMaxMs = 5'000;
 inline constexpr uint64_t kWorkerStopTimeoutMs = 30'000;
 
 // --- objects ---
-inline constexpr uint64_t kMaxJoinedBytes = 4 << 20;  // of neighbouring chunks asked for at once
-inline constexpr uint64_t kMaxJoinedGap = 16 << 10;   // bytes fetched in vain to join two chunks
+inline constexpr uint64_t kMaxJoinedBytes = 4 << 20;      // of neighbouring chunks asked for at once
+inline constexpr uint64_t kMaxJoinedRawBytes = 16 << 20;  // of their chunks
+inline constexpr uint64_t kMaxJoinedGap = 16 << 10;       // bytes fetched in vain to join two chunks
 inline constexpr uint64_t kDefaultFetchMemory = 64 << 20;
 inline constexpr uint64_t kMinFetchMemory = 8 << 20;
 inline constexpr uint64_t kSaveIntervalMs = 10'000;  // of presence, when something changed

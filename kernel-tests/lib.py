@@ -12,6 +12,7 @@ process of its own process and mount namespace: whatever happens to it, its daem
 import contextlib
 import ctypes
 import errno
+import http.client
 import json
 import os
 import shutil
@@ -507,6 +508,37 @@ class Nginx:
         with open(os.path.join(self.folder, "access.log"), encoding="ascii", errors="replace") as lines:
             fields = [line.split(" ", 4) for line in lines]
         return [(int(f[0]), int(f[1]), f[2], f[3], f[4].strip()) for f in fields]
+
+
+class Liar:
+    """kernel-tests/origin over a folder."""
+
+    def __init__(self, folder):
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/"
+        self.command = [os.path.join(TOP, "kernel-tests", "origin"), folder, "--port", str(self.port)]
+        self.stack = contextlib.ExitStack()
+
+    def __enter__(self):
+        self.stack.enter_context(server(self.command, self.port, "origin"))
+        return self
+
+    def __exit__(self, *_):
+        self.stack.close()
+
+    def put(self, path, body=""):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection.request("PUT", path, body)
+        if connection.getresponse().status >= 300:
+            raise Failure(f"the origin does not take {path} {body}")
+        connection.close()
+
+    def lie(self, mode, **how):
+        self.put("/.fault", json.dumps({"mode": mode, **how}))
+
+    def hang_up(self):
+        """Ends the answers that stall."""
+        self.put("/.hang-up")
 
 
 REGISTRY_CONFIG = """

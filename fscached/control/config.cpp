@@ -19,34 +19,58 @@ using Member = std::variant<std::string Config::*, uint64_t Config::*, bool Conf
 struct Setting {
   std::string_view key;
   Member member;
-  bool is_size = false;  // "64M"
+  enum class Unit { none, size, duration } unit = Unit::none;  // "64M"; "60s", "500ms", kept in milliseconds
   uint64_t least = 0;
   uint64_t most = UINT64_MAX;
 };
+
+using Unit = Setting::Unit;
 
 const Setting kSettings[] = {
     {"root", &Config::root},
     {"socket", &Config::socket},
     {"backend", &Config::backend},
     {"log_level", &Config::log_level},
-    {"fetch.memory", &Config::fetch_memory, true, kMinFetchMemory},
-    {"fetch.decode_threads", &Config::decode_threads, false, 0, kMaxDecodeThreads},
+    {"fetch.memory", &Config::fetch_memory, Unit::size, kMinFetchMemory},
+    {"fetch.decode_threads", &Config::decode_threads, Unit::none, 0, kMaxDecodeThreads},
     {"fetch.ca_file", &Config::ca_file},
     {"fetch.plain_http", &Config::plain_http},
-    {"fetch.connect_timeout_ms", &Config::connect_timeout_ms, false, 1, 3'600'000},
-    {"fetch.stall_timeout_s", &Config::stall_timeout_s, false, 1, 3'600},
-    {"fetch.read_timeout_ms", &Config::read_timeout_ms, false, 1, 3'600'000},
+    {"fetch.connect_timeout_ms", &Config::connect_timeout_ms, Unit::none, 1, 3'600'000},
+    {"fetch.stall_timeout_s", &Config::stall_timeout_s, Unit::none, 1, 3'600},
+    {"fetch.read_timeout_ms", &Config::read_timeout_ms, Unit::none, 1, 3'600'000},
+    {"fetch.request_timeout", &Config::request_timeout_ms, Unit::duration, 1, 3'600'000},
     {"complete.enabled", &Config::complete},
-    {"complete.bandwidth", &Config::complete_bandwidth, true},
-    {"complete.after_s", &Config::complete_after_s, false, 0, 1'000'000},
+    {"complete.bandwidth", &Config::complete_bandwidth, Unit::size},
+    {"complete.after_s", &Config::complete_after_s, Unit::none, 0, 1'000'000},
 };
+
+// Seconds, "60s" or "500ms"; in milliseconds.
+Result<uint64_t> parse_duration(std::string_view value, const Setting& setting) {
+  uint64_t unit = 1000;
+  if (value.ends_with("ms")) {
+    unit = 1;
+    value.remove_suffix(2);
+  } else if (value.ends_with("s")) {
+    value.remove_suffix(1);
+  }
+  TRY_ASSIGN(uint64_t number, parse_number(value, setting.most / unit, setting.key));
+  return number * unit;
+}
 
 Result<uint64_t> parse_value(const Setting& setting, std::string_view value) {
   uint64_t number = 0;
-  if (setting.is_size) {
-    TRY_ASSIGN(number, parse_size(value, setting.key));
-  } else {
-    TRY_ASSIGN(number, parse_number(value, setting.most, setting.key));
+  switch (setting.unit) {
+    case Unit::size: {
+      TRY_ASSIGN(number, parse_size(value, setting.key));
+      break;
+    }
+    case Unit::duration: {
+      TRY_ASSIGN(number, parse_duration(value, setting));
+      break;
+    }
+    case Unit::none: {
+      TRY_ASSIGN(number, parse_number(value, setting.most, setting.key));
+    }
   }
   if (number < setting.least || number > setting.most)
     return usage_error(
@@ -141,7 +165,8 @@ std::vector<std::string> config_words(const Config& config) {
     else if (const auto* flag = std::get_if<bool Config::*>(&setting.member))
       value = config.*(*flag) ? "true" : "false";
     else
-      value = fmt::format("{}", config.*(*std::get_if<uint64_t Config::*>(&setting.member)));
+      value = fmt::format("{}{}", config.*(*std::get_if<uint64_t Config::*>(&setting.member)),
+                          setting.unit == Unit::duration ? "ms" : "");
     words.push_back(fmt::format("{}={}", setting.key, value));
   }
   return words;

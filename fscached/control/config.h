@@ -34,6 +34,7 @@ struct Config {
   uint64_t connect_timeout_ms = 10'000;
   uint64_t stall_timeout_s = 15;
   uint64_t read_timeout_ms = 60'000;
+  uint64_t request_timeout_ms = 60'000;
 };
 
 // One setting by its dotted name ("complete.bandwidth"); `value` as the file spells it, without quotes.

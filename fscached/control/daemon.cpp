@@ -49,7 +49,9 @@ Daemon::Daemon(Config config, Loop& loop, std::unique_ptr<KernelBackend> backend
 
 Daemon::~Daemon() = default;
 
-ObjectEnvironment Daemon::environment() { return {loop_, pool_, memory_, object_counters_}; }
+ObjectEnvironment Daemon::environment() {
+  return {loop_, pool_, memory_, object_counters_, config_.request_timeout_ms};
+}
 
 Result<std::shared_ptr<Storage>> Daemon::storage(const std::string& where) {
   std::weak_ptr<Storage>& known = storages_[where];

@@ -197,6 +197,7 @@ Result<json> show_stats(Daemon& daemon) {
               {"chunks_rehashed", objects.chunks_rehashed},
               {"chunks_refused", objects.chunks_refused},
               {"fetch_errors", objects.fetch_errors},
+              {"timeouts", objects.timeouts},
               {"fetch_memory_used", daemon.memory_used()}}},
             {"storage",
              {{"requests", storage.requests}, {"bytes", storage.bytes}, {"failures", storage.failures}}}};

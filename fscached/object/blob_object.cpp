@@ -117,16 +117,37 @@ void BlobObject::on_request(const KernelRequest& request, Ticket ticket) {
   std::vector<uint32_t> wanted;
   std::copy_if(first, chunks.end(), std::back_inserter(wanted), missing);
   auto held = std::make_shared<Ticket>(std::move(ticket));
-  want(wanted, Urgency::reader,
-       [held](const Result<void>& result) { result ? held->allow() : held->fail(); });
+  auto waiter = want(wanted, [held](const Result<void>& result) { result ? held->allow() : held->fail(); });
+  give_up_later(waiter, wanted[0]);
+  start_missing(wanted, Urgency::reader);
 }
 
-void BlobObject::want(const std::vector<uint32_t>& chunks, Urgency urgency, Finished finished) {
+std::shared_ptr<BlobObject::Waiter> BlobObject::want(const std::vector<uint32_t>& chunks, Finished finished) {
   auto waiter = std::make_shared<Waiter>();
   waiter->finished = std::move(finished);
   waiter->remaining = chunks.size();
   for (uint32_t chunk : chunks) waiters_[chunk].push_back(waiter);
-  start_missing(chunks, urgency);
+  return waiter;
+}
+
+// Whatever it waits for: the fetch goes on, for others and the next read.
+void BlobObject::give_up_later(const std::shared_ptr<Waiter>& waiter, uint32_t chunk) {
+  auto self = shared_from_this();
+  uint64_t patience = environment_.request_timeout_ms;
+  waiter->deadline = environment_.loop.after_ms(patience, [self, waiter, chunk, patience](int32_t) {
+    waiter->deadline = 0;
+    Error error = make_error(Code::timeout, fmt::format("still not there after {} ms", patience));
+    error = self->name(chunk, std::move(error));
+    log_line(LogLevel::error, "object", error.message);
+    self->environment_.counters.timeouts++;
+    self->finish(*waiter, std::move(error));
+  });
+}
+
+void BlobObject::finish(Waiter& waiter, Result<void> result) {
+  environment_.loop.cancel(waiter.deadline);
+  // Taken out: one that gave up still counts down, and tells nobody.
+  if (Finished finished = std::exchange(waiter.finished, nullptr)) finished(std::move(result));
 }
 
 void BlobObject::start_missing(const std::vector<uint32_t>& chunks, Urgency urgency) {
@@ -157,14 +178,14 @@ void BlobObject::verify(uint32_t chunk, Urgency urgency) {
   auto self = shared_from_this();
   auto layout = layout_;
   uint64_t cost = layout->chunk(chunk).uncompressed_size;
-  environment_.memory.acquire(cost, urgency, [self, layout, chunk, cost, urgency] {
+  environment_.memory.acquire(nullptr, cost, urgency, [self, layout, chunk, cost, urgency] {
     auto work = [self, layout, chunk](DecodePool::Context&) -> Result<void> {
       Buffer raw(layout->chunk(chunk).uncompressed_size);
       TRY(self->file_->read(layout->chunk(chunk).uncompressed_offset, raw));
       return verify_chunk(layout->blob(), layout->digest(chunk), raw);
     };
     auto done = [self, chunk, cost, urgency](Result<void> result) {
-      self->environment_.memory.release(cost);
+      self->environment_.memory.release(nullptr, cost);
       if (result) {
         self->environment_.counters.chunks_rehashed++;
         return self->chunk_present(chunk);
@@ -191,7 +212,8 @@ void BlobObject::fetch(std::vector<uint32_t> chunks, Urgency urgency, size_t sou
     StoredRange wanted = range(chunk);
     uint64_t wanted_end = wanted.offset + wanted.size;
     bool joins = joined && wanted.offset <= joined->offset + joined->size + kMaxJoinedGap &&
-                 wanted_end <= joined->offset + kMaxJoinedBytes;
+                 wanted_end <= joined->offset + kMaxJoinedBytes &&
+                 joined->cost + padded_size(layout_->chunk(chunk)) <= kMaxJoinedRawBytes;
     if (!joins) {
       if (joined) start_fetch(joined, urgency);
       joined = std::make_shared<Fetch>();
@@ -210,11 +232,10 @@ void BlobObject::start_fetch(const std::shared_ptr<Fetch>& fetch, Urgency urgenc
   auto self = shared_from_this();
   fetch->cost += fetch->size;
   fetch->remaining = fetch->chunks.size();
-  environment_.memory.acquire(fetch->cost, urgency, [self, fetch] {
-    auto& sources = self->sources_;
-    if (fetch->source_index >= sources.size())
+  if (fetch->source_index < sources_.size()) fetch->source = sources_[fetch->source_index];
+  environment_.memory.acquire(fetch->source.get(), fetch->cost, urgency, [self, fetch] {
+    if (!fetch->source)
       return self->fetched(fetch, make_error(Code::not_found, "no image that uses the blob is mounted"));
-    fetch->source = sources[fetch->source_index];
     fetch->stored.resize(fetch->size);
     self->environment_.counters.fetches++;
     fetch->source->read(self->blob_id(), fetch->offset, fetch->stored,
@@ -318,7 +339,7 @@ void BlobObject::write(const std::shared_ptr<Fetch>& fetch, uint32_t chunk, cons
 
 // The end of one chunk of a fetch; the next source has its chance before a reader sees an error.
 void BlobObject::settle(const std::shared_ptr<Fetch>& fetch, uint32_t chunk, Result<void> result) {
-  if (--fetch->remaining == 0) environment_.memory.release(fetch->cost);
+  if (--fetch->remaining == 0) environment_.memory.release(fetch->source.get(), fetch->cost);
   if (result) return chunk_present(chunk);
   if (fetch->source && fetch->source_index + 1 < sources_.size()) {
     log_line(LogLevel::warn, "object",
@@ -355,7 +376,7 @@ void BlobObject::release_waiters(uint32_t chunk, const Error* error) {
   for (auto& waiter : waiters) {
     if (error && !waiter->error) waiter->error = *error;
     if (--waiter->remaining > 0) continue;
-    waiter->finished(waiter->error ? Result<void>(*waiter->error) : Result<void>());
+    finish(*waiter, waiter->error ? Result<void>(*waiter->error) : Result<void>());
   }
 }
 
@@ -394,11 +415,12 @@ void BlobObject::complete_next(const std::shared_ptr<Completion>& completion) {
   uint64_t rate = completion->bytes_per_second;
   uint64_t pause_ms = rate ? bytes * 1000 / rate : 0;
   auto self = shared_from_this();
-  want(chunks, Urgency::background, [self, completion, pause_ms](Result<void> result) {
+  want(chunks, [self, completion, pause_ms](Result<void> result) {
     if (!result) return completion->finished(std::move(result));
     self->environment_.loop.after_ms(pause_ms,
                                      [self, completion](int32_t) { self->complete_next(completion); });
   });
+  start_missing(chunks, Urgency::background);
 }
 
 // --- durability -------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ struct ObjectCounters {
   uint64_t chunks_rehashed = 0;  // found right in the cache after an unclean stop
   uint64_t chunks_refused = 0;   // what came was not the chunk
   uint64_t fetch_errors = 0;     // ranges that did not come
+  uint64_t timeouts = 0;         // kernel requests that got EIO at their deadline
 };
 
 struct ObjectEnvironment {
@@ -34,6 +35,7 @@ struct ObjectEnvironment {
   DecodePool& pool;
   FetchMemory& memory;
   ObjectCounters& counters;
+  uint64_t request_timeout_ms;  // after which a reader gets EIO
 };
 
 class BlobObject : public std::enable_shared_from_this<BlobObject> {
@@ -78,6 +80,7 @@ class BlobObject : public std::enable_shared_from_this<BlobObject> {
     Finished finished;
     size_t remaining = 0;
     std::optional<Error> error;
+    Loop::Id deadline = 0;
   };
   struct Fetch {
     std::vector<uint32_t> chunks;
@@ -99,7 +102,9 @@ class BlobObject : public std::enable_shared_from_this<BlobObject> {
     Finished finished;
   };
 
-  void want(const std::vector<uint32_t>& chunks, Urgency urgency, Finished finished);
+  std::shared_ptr<Waiter> want(const std::vector<uint32_t>& chunks, Finished finished);
+  void give_up_later(const std::shared_ptr<Waiter>& waiter, uint32_t chunk);
+  void finish(Waiter& waiter, Result<void> result);
   void start_missing(const std::vector<uint32_t>& chunks, Urgency urgency);
   void verify(uint32_t chunk, Urgency urgency);
   void fetch(std::vector<uint32_t> chunks, Urgency urgency, size_t source_index);

@@ -74,6 +74,7 @@ void BlobRead::answered() {
   const ResponseHead& head = exchange_->head();
   if (exchange_->failure()) {
     FetchFailure failure = *exchange_->failure();
+    if (from_memory_ && !failure.retryable) liar_ = {url_.origin(), failure};
     if (!back_to_origin()) failed(std::move(failure));
     return;
   }
@@ -112,6 +113,8 @@ void BlobRead::follow(const ResponseHead& head) {
   registry::Reach reach = sent_from_.value_or(exchange_->reach());
   Result<registry::Url> target = registry::redirect_target(url_, reach, head.location);
   if (!target) return failed({std::move(target).error()});
+  // What proved wrong is not asked again by the same read.
+  if (liar_ && target->origin() == liar_->origin) return failed(liar_->failure);
   url_ = std::move(*target);
   sent_from_ = reach;
   send();

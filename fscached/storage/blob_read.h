@@ -79,6 +79,12 @@ class BlobRead : public std::enable_shared_from_this<BlobRead> {
   unsigned hops_ = 0;
   bool from_memory_ = false;  // the URL is a remembered redirect
   registry::Url url_;
+  // A remembered server whose answer was no answer to what was asked.
+  struct Liar {
+    std::string origin;
+    FetchFailure failure;
+  };
+  std::optional<Liar> liar_;
   std::optional<registry::Reach> sent_from_;
   std::unique_ptr<Exchange> exchange_;
   std::optional<uint64_t> total_;

@@ -46,8 +46,26 @@ TEST_CASE("config: what is unknown or wrong is named with its line") {
   CHECK(message("root = \n").find("line 1") != std::string::npos);
 }
 
+TEST_CASE("config: durations") {
+  auto timeout = [](const std::string& value) {
+    auto config = read("[fetch]\nrequest_timeout = " + value + "\n");
+    return config ? config->request_timeout_ms : 0;
+  };
+  CHECK(Config().request_timeout_ms == 60'000);
+  CHECK(timeout("5") == 5'000);
+  CHECK(timeout("'5s'") == 5'000);
+  CHECK(timeout("'250ms'") == 250);
+  CHECK(timeout("3600") == 3'600'000);
+  for (const char* wrong : {"0", "'0ms'", "3601", "-1", "''", "'s'", "'ms'", "'5m'", "'5 s'", "'1.5s'"}) {
+    INFO(std::string(wrong));
+    CHECK(timeout(wrong) == 0);
+  }
+}
+
 TEST_CASE("config: words carry every setting to the worker") {
-  auto config = read("root = '/a=b'\nlog_level = 'debug'\n[complete]\nenabled = true\nafter_s = 0\n");
+  auto config = read(
+      "root = '/a=b'\nlog_level = 'debug'\n[complete]\nenabled = true\nafter_s = 0\n[fetch]\nrequest_timeout "
+      "= '70ms'\n");
   REQUIRE(config);
   Config copy;
   REQUIRE(read_config_words(copy, config_words(*config)));
@@ -55,4 +73,5 @@ TEST_CASE("config: words carry every setting to the worker") {
   CHECK(copy.root == "/a=b");
   CHECK(copy.complete);
   CHECK(copy.complete_after_s == 0);
+  CHECK(copy.request_timeout_ms == 70);
 }

@@ -119,7 +119,7 @@ struct World {
   void make(uint32_t known, std::optional<Presence> presence = {}) {
     AttachedFile file = {1, std::make_shared<FakeFile>(*loop, path("data"), watched), path("presence"),
                          std::move(presence)};
-    ObjectEnvironment environment = {*loop, *pool, memory, counters};
+    ObjectEnvironment environment = {*loop, *pool, memory, counters, request_timeout_ms};
     object = std::make_shared<BlobObject>(environment, std::move(file), *layout_of(blob, known));
     object->add_source(storage);
   }
@@ -156,6 +156,7 @@ struct World {
   std::unique_ptr<DecodePool> pool = std::make_unique<DecodePool>(*loop, 2);
   FetchMemory memory{1 << 20};
   ObjectCounters counters;
+  uint64_t request_timeout_ms = 60'000;
   std::vector<bool> watched;
   FakeKernel kernel;
   std::shared_ptr<FakeStorage> storage;
@@ -217,6 +218,48 @@ TEST_CASE("object: another source is tried before a reader sees an error") {
   world.run_until([&] { return world.answered(1); });
   CHECK(world.kernel.answers[1] == Answers{0});
   CHECK(good->reads.size() == 1);
+}
+
+TEST_CASE("object: sources that all prove wrong are asked once each by one request") {
+  World world;
+  auto other = std::make_shared<FakeStorage>(*world.loop, world.blob);
+  world.object->add_source(other);
+  world.storage->lies = other->lies = true;
+  world.request(1, 0, kStep);
+  world.run_until([&] { return world.answered(1); });
+  CHECK(world.kernel.answers[1] == Answers{EIO});
+  CHECK(world.storage->reads.size() == 1);
+  CHECK(other->reads.size() == 1);
+}
+
+TEST_CASE("object: a reader waits no longer than its deadline, and what it waited for serves the next one") {
+  World world;
+  world.request_timeout_ms = 30;
+  world.make(0xff);
+  world.storage->held = true;
+  world.request(1, 0, 2 * kStep);
+  world.run_until([&] { return world.answered(1); });
+  CHECK(world.kernel.answers[1] == Answers{EIO});
+  CHECK(world.counters.timeouts == 1);
+  world.storage->let_go();
+  world.run_until([&] { return world.object->present_chunks() == 2; });
+  world.request(2, kStep, 4096);
+  CHECK(world.kernel.answers[2] == Answers{0});
+  CHECK(world.kernel.answers[1] == Answers{EIO});  // answered once
+  CHECK(world.storage->reads.size() == 1);
+  CHECK(world.counters.timeouts == 1);
+  CHECK(world.memory.used() == 0);
+}
+
+TEST_CASE("object: a source that stalls leaves memory to others") {
+  World world;
+  world.storage->held = true;
+  int stalled = 0;
+  for (int i = 0; i < 64; i++) world.memory.acquire(&stalled, 100 << 10, Urgency::reader, [] {});
+  CHECK(world.memory.waiting() > 0);
+  world.request(1, 0, kStep);
+  world.settle();
+  CHECK(world.storage->reads.size() == 1);
 }
 
 TEST_CASE("object: when everything is there presence is saved, then the kernel need not ask any more") {

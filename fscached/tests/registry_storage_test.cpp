@@ -185,6 +185,32 @@ TEST_CASE("registry: a remembered target that has run out is asked for again") {
   CHECK(store.requests().size() == 3);
 }
 
+TEST_CASE("registry: a remembered store that lies is not asked again by the same read; another one is") {
+  std::atomic<bool> lies = false;
+  FakeOrigin store([&](const FakeRequest& request) {
+    return lies ? FakeReply{http_reply(200, "", kContent)} : honest_reply(request, kContent);
+  });
+  FakeOrigin mirror([&](const FakeRequest& request) { return honest_reply(request, kContent); });
+  std::atomic<bool> moved = false;
+  FakeOrigin front([&](const FakeRequest&) {
+    const FakeOrigin& target = moved ? mirror : store;
+    return FakeReply{http_reply(302, "Location: " + target.url("/x") + "\r\n", "")};
+  });
+  StorageClient client(where(front), quick_options());
+  REQUIRE(client.read(kBlob, 0, 100));
+  lies = true;
+  auto got = client.read(kBlob, 7, 100);
+  REQUIRE_FALSE(got);
+  CHECK(got.error().code == Code::corrupt);
+  CHECK(store.requests().size() == 2);
+  CHECK(front.requests().size() == 2);
+  lies = false;
+  REQUIRE(client.read(kBlob, 7, 100));  // the next read tries again
+  lies = moved = true;
+  CHECK((*client.read(kBlob, 7, 100) == kContent.substr(7, 100)));
+  CHECK(mirror.requests().size() == 1);
+}
+
 TEST_CASE("registry: a store that answers 401 gets nothing") {
   FakeOrigin store([&](const FakeRequest& request) {
     std::string realm = "http://" + request.header("host") + "/steal";
