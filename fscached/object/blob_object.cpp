@@ -318,11 +318,12 @@ void BlobObject::decoded(const std::shared_ptr<Fetch>& fetch, std::vector<Decode
   }
 }
 
-// A short write goes on where it ended.
+// A short write goes on at the page where it ended.
 void BlobObject::write(const std::shared_ptr<Fetch>& fetch, uint32_t chunk, const std::shared_ptr<Pages>& raw,
                        size_t done) {
   if (done == raw->size()) {
     environment_.counters.chunks_written++;
+    unsynced_.push_back(chunk);
     return settle(fetch, chunk, {});
   }
   auto self = shared_from_this();
@@ -333,7 +334,7 @@ void BlobObject::write(const std::shared_ptr<Fetch>& fetch, uint32_t chunk, cons
       result = 0;
     else if (result <= 0)
       return self->settle(fetch, chunk, errno_error("cache file", result ? -result : ENOSPC));
-    self->write(fetch, chunk, raw, done + static_cast<size_t>(result));
+    self->write(fetch, chunk, raw, done + align_down(static_cast<size_t>(result), kPageSize));
   });
 }
 
@@ -453,12 +454,23 @@ void BlobObject::save(bool clean, Finished finished) {
   auto write_file = [self, presence](DecodePool::Context&) -> Result<void> {
     return os::publish_file(self->presence_path_, encode_presence(*presence), 0600);
   };
-  file_->sync([self, write_file, finished = std::move(finished)](int32_t result) {
-    if (result < 0)
+  auto syncing = std::make_shared<std::vector<uint32_t>>(std::exchange(unsynced_, {}));
+  file_->sync([self, write_file, syncing, finished = std::move(finished)](int32_t result) {
+    if (result < 0) {
+      self->forget(*syncing);
       return self->saved(errno_error("cache file of blob " + self->blob_id(), -result), finished);
+    }
     self->environment_.pool.run<Result<void>>(
         write_file, [self, finished](Result<void> written) { self->saved(std::move(written), finished); });
   });
+}
+
+// After a failed sync the kernel takes the pages for written: they are right as long as they stay in memory,
+// and nobody would try again to write them. Fetched again, they are.
+void BlobObject::forget(const std::vector<uint32_t>& chunks) {
+  for (uint32_t chunk : chunks)
+    if (states_[chunk] == State::present) states_[chunk] = State::absent;
+  recount();
 }
 
 void BlobObject::saved(Result<void> result, const Finished& finished) {

@@ -119,6 +119,7 @@ class BlobObject : public std::enable_shared_from_this<BlobObject> {
   void chunk_failed(uint32_t chunk, Error error);
   void release_waiters(uint32_t chunk, const Error* error);
   Presence claims(bool clean) const;
+  void forget(const std::vector<uint32_t>& chunks);
   void saved(Result<void> result, const Finished& finished);
   void complete_next(const std::shared_ptr<Completion>& completion);
   void recount();
@@ -133,6 +134,7 @@ class BlobObject : public std::enable_shared_from_this<BlobObject> {
   std::string presence_path_;
   std::shared_ptr<const BlobLayout> layout_;
   std::vector<State> states_;       // by chunk index
+  std::vector<uint32_t> unsynced_;  // chunks written since the last sync began
   std::vector<Digest> remembered_;  // of present chunks no mounted image knows
   std::map<uint32_t, std::vector<std::shared_ptr<Waiter>>> waiters_;
   std::vector<std::shared_ptr<Storage>> sources_;

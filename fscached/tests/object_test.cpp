@@ -3,10 +3,11 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <deque>
 
+#include "fscached/tests/fake_kernel.h"
+#include "fscached/tests/faulty_loop.h"
 #include "fscached/tests/scratch.h"
 
 using namespace fscached;
@@ -14,36 +15,6 @@ using namespace fscached;
 namespace {
 
 constexpr uint32_t kChunks = 8, kSize = 6000, kStep = 8192;
-
-struct FakeKernel final : Answerer {
-  void answer(uint32_t slot, int error) override { answers[slot].push_back(error); }
-  std::map<uint32_t, std::vector<int>> answers;
-};
-
-// A real file that takes only what the strictest kernel interface takes.
-class FakeFile final : public CacheFile {
- public:
-  FakeFile(Loop& loop, const std::string& path, std::vector<bool>& watched)
-      : loop_(loop), file_(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)), watched_(watched) {
-    REQUIRE(ftruncate(file_.get(), kChunks * kStep) == 0);
-  }
-  void write(uint64_t offset, ByteView pages, Loop::Done done) override {
-    CHECK(offset % kPageSize == 0);
-    CHECK(pages.size() % kPageSize == 0);
-    CHECK(reinterpret_cast<uintptr_t>(pages.data()) % kPageSize == 0);
-    loop_.write(file_.get(), offset, pages, std::move(done));
-  }
-  void sync(Loop::Done done) override { loop_.fdatasync(file_.get(), std::move(done)); }
-  Result<void> read(uint64_t offset, MutableBytes into) const override {
-    return os::pread_exact(file_.get(), offset, into, "data");
-  }
-  void set_watched(bool on) override { watched_.push_back(on); }
-
- private:
-  Loop& loop_;
-  os::UniqueFd file_;
-  std::vector<bool>& watched_;
-};
 
 // Answers when told to; until then reads wait.
 class FakeStorage final : public Storage {
@@ -117,8 +88,8 @@ struct World {
     make(0xff);
   }
   void make(uint32_t known, std::optional<Presence> presence = {}) {
-    AttachedFile file = {1, std::make_shared<FakeFile>(*loop, path("data"), watched), path("presence"),
-                         std::move(presence)};
+    AttachedFile file = {1, std::make_shared<FakeFile>(*loop, path("data"), kChunks * kStep, watched),
+                         path("presence"), std::move(presence)};
     ObjectEnvironment environment = {*loop, *pool, memory, counters, request_timeout_ms};
     object = std::make_shared<BlobObject>(environment, std::move(file), *layout_of(blob, known));
     object->add_source(storage);
@@ -134,7 +105,10 @@ struct World {
   }
   template <typename Condition>
   void run_until(Condition condition) {
-    for (int i = 0; i < 200 && !condition(); i++) settle();
+    for (int i = 0; i < 10'000 && !condition(); i++) {
+      loop->after_ms(1, [this](int32_t) { loop->stop(); });
+      REQUIRE(loop->run());
+    }
     REQUIRE(condition());
   }
   bool answered(uint32_t slot) { return !kernel.answers[slot].empty(); }
@@ -152,7 +126,7 @@ struct World {
 
   Scratch scratch;
   Buffer blob = content();
-  std::unique_ptr<Loop> loop = std::move(*Loop::create(16));
+  std::unique_ptr<FaultyLoop> loop = std::make_unique<FaultyLoop>(std::move(*Loop::create(16)));
   std::unique_ptr<DecodePool> pool = std::make_unique<DecodePool>(*loop, 2);
   FetchMemory memory{1 << 20};
   ObjectCounters counters;
@@ -392,4 +366,95 @@ TEST_CASE("layout: chunks of a range") {
   CHECK(in(0, UINT64_MAX).size() == kChunks);
   CHECK(in(4096, UINT64_MAX).size() == kChunks);
   CHECK(in(kChunks * kStep, 4096).empty());
+}
+
+namespace {
+
+struct DiskFault {
+  int32_t result;
+  bool persistent;
+};
+
+// Reads every chunk, and saves, while the n-th write or sync and, if persistent, all behind it fail. Whether
+// it came to that.
+bool survive(World& world, const DiskFault& disk, int n) {
+  int operations = 0;
+  bool hit = false;
+  world.loop->fault = [&](FaultyLoop::Operation operation) -> std::optional<int32_t> {
+    if (operation == FaultyLoop::Operation::read) return std::nullopt;
+    operations++;
+    if (disk.persistent ? operations < n : operations != n) return std::nullopt;
+    if (disk.result > 0 && operation == FaultyLoop::Operation::sync) return std::nullopt;
+    hit = true;
+    return disk.result;
+  };
+  for (uint32_t chunk = 0; chunk < kChunks; chunk++) world.request(chunk + 1, chunk * kStep, kStep);
+  bool saved = false;
+  world.run_until([&] { return world.object->present_chunks() == kChunks || world.memory.used() == 0; });
+  world.object->save(true, [&](Result<void>) { saved = true; });
+  world.run_until([&] { return saved; });
+  for (uint32_t chunk = 0; chunk < kChunks; chunk++) {
+    REQUIRE(world.kernel.answers[chunk + 1].size() == 1);
+    int answer = world.kernel.answers[chunk + 1][0];
+    ByteView wanted = chunk_of(world.blob, chunk);
+    bool right = std::equal(wanted.begin(), wanted.end(), world.data(chunk).begin());
+    CHECK((answer == 0 || answer == EIO));
+    if (answer == 0) CHECK(right);
+  }
+  world.loop->fault = [](FaultyLoop::Operation) { return std::nullopt; };
+  return hit;
+}
+
+// What a start after that believes is true, and the rest can be fetched.
+void check_restart(World& world) {
+  world.make(0xff, load_presence(world.path("presence")));
+  for (uint32_t chunk = 0; chunk < kChunks; chunk++) world.request(100 + chunk, chunk * kStep, kStep);
+  world.run_until([&] { return world.object->is_complete(); });
+  for (uint32_t chunk = 0; chunk < kChunks; chunk++) {
+    CHECK(world.kernel.answers[100 + chunk] == Answers{0});
+    Buffer bytes = world.data(chunk);
+    CHECK(std::equal(bytes.begin(), bytes.begin() + kSize, chunk_of(world.blob, chunk).begin()));
+  }
+  world.run_until([&] { return world.memory.used() == 0; });
+}
+
+}  // namespace
+
+TEST_CASE("object: what a failed sync may have lost is fetched and written again") {
+  World world;
+  world.request(1, 0, kStep);
+  world.run_until([&] { return world.answered(1); });
+  bool saved = false, failed = false;
+  world.object->save(false, [&](Result<void> result) { saved = bool(result); });
+  world.run_until([&] { return saved; });
+  world.request(2, kStep, kStep);
+  world.run_until([&] { return world.answered(2); });
+  world.loop->fault = [](FaultyLoop::Operation operation) -> std::optional<int32_t> {
+    return operation == FaultyLoop::Operation::sync ? std::optional(-EIO) : std::nullopt;
+  };
+  world.object->save(false, [&](Result<void> result) { failed = !result; });
+  world.run_until([&] { return failed; });
+  CHECK(world.object->present_chunks() == 1);  // the one a good sync had covered
+  world.request(3, 0, 2 * kStep);
+  world.run_until([&] { return world.answered(3); });
+  CHECK(world.kernel.answers[3] == Answers{0});
+  CHECK(world.storage->reads.size() == 3);
+  CHECK(world.counters.chunks_written == 3);
+}
+
+TEST_CASE(
+    "object: each write and sync of the disk fails in turn: right bytes or EIO, and a right cache "
+    "afterwards") {
+  const DiskFault faults[] = {{-ENOSPC, false}, {-ENOSPC, true}, {-EDQUOT, true}, {-EIO, false}, {-EIO, true},
+                              {-EINTR, false},  {100, false},    {4096, false},   {4096, true}};
+  for (const DiskFault& disk : faults) {
+    for (int n = 1;; n++) {
+      INFO("result " << disk.result << (disk.persistent ? " from" : " at") << " operation " << n);
+      REQUIRE(n < 100);
+      World world;
+      bool hit = survive(world, disk, n);
+      check_restart(world);
+      if (!hit) break;
+    }
+  }
 }
