@@ -23,6 +23,7 @@ import subprocess
 import sys
 import time
 import traceback
+import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tree  # noqa: E402
@@ -535,6 +536,10 @@ class Liar:
 
     def lie(self, mode, **how):
         self.put("/.fault", json.dumps({"mode": mode, **how}))
+
+    def stats(self):
+        with urllib.request.urlopen(f"{self.url}.stats", timeout=20) as answer:
+            return json.load(answer)
 
     def hang_up(self):
         """Ends the answers that stall."""
