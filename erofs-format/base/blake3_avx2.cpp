@@ -1,27 +1,8 @@
 #include "erofs-format/base/blake3_impl.h"
 
 #if defined(__x86_64__)
-
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx2")
-#endif
-
+#define BLAKE3_TARGET "avx2"
 #define BLAKE3_LANES 8
+#define BLAKE3_KERNEL hash_avx2
 #include "erofs-format/base/blake3_lanes.h"
-
-namespace erofs_format::blake3_impl {
-
-void hash_avx2(const Inputs& inputs, uint8_t* out) { hash_lanes(inputs, out); }
-
-}  // namespace erofs_format::blake3_impl
-
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
-
 #endif

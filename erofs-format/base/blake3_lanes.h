@@ -1,8 +1,19 @@
 // The kernel over vectors: lane i of every vector belongs to input i. Included once each by
-// blake3_sse41.cpp, blake3_avx2.cpp and blake3_avx512.cpp, which set the target of all that
-// follows and define BLAKE3_LANES; so there is no include guard, and nothing here is a template.
+// blake3_sse41.cpp, blake3_avx2.cpp and blake3_avx512.cpp, which define BLAKE3_TARGET (what all
+// of this is compiled for), BLAKE3_LANES and BLAKE3_KERNEL (its name); so there is no include guard, and
+// nothing here is a template.
 //
 // The vectors are those of GCC and clang; a little-endian machine is implied by the targets.
+
+#define BLAKE3_PRAGMA(text) _Pragma(#text)
+#define BLAKE3_COMPILE_FOR(target) BLAKE3_COMPILE_FOR_(target)
+#if defined(__clang__)
+#define BLAKE3_COMPILE_FOR_(name) \
+  BLAKE3_PRAGMA(clang attribute push(__attribute__((target(name))), apply_to = function))
+#else
+#define BLAKE3_COMPILE_FOR_(name) BLAKE3_PRAGMA(GCC target(name))
+#endif
+BLAKE3_COMPILE_FOR(BLAKE3_TARGET)
 
 namespace erofs_format::blake3_impl {
 
@@ -115,7 +126,9 @@ BLAKE3_INLINE void store_transposed(const Lanes* cv, size_t count, uint8_t* out)
       __builtin_memcpy(out + lane * kCvSize + 4 * word, &words[word][lane], 4);
 }
 
-void hash_lanes(const Inputs& inputs, uint8_t* out) {
+}  // namespace
+
+void BLAKE3_KERNEL(const Inputs& inputs, uint8_t* out) {
   const Lanes zero = {};
   Lanes cv[8];
   for (size_t i = 0; i < 8; i++) cv[i] = zero + kIv[i];
@@ -139,8 +152,8 @@ void hash_lanes(const Inputs& inputs, uint8_t* out) {
   store_transposed(cv, inputs.count, out);
 }
 
-#undef BLAKE3_INLINE
-
-}  // namespace
-
 }  // namespace erofs_format::blake3_impl
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif

@@ -3,26 +3,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "erofs-format/ondisk/erofs.h"
-
 namespace erofs_format {
-
-namespace {
-
-struct XattrPrefix {
-  uint8_t index;
-  std::string_view prefix;
-  bool whole;  // the name is the prefix
-};
-constexpr XattrPrefix kXattrPrefixes[] = {
-    {ondisk::kXattrUser, "user.", false},
-    {ondisk::kXattrPosixAclAccess, "system.posix_acl_access", true},
-    {ondisk::kXattrPosixAclDefault, "system.posix_acl_default", true},
-    {ondisk::kXattrTrusted, "trusted.", false},
-    {ondisk::kXattrSecurity, "security.", false},
-};
-
-}  // namespace
 
 uint8_t file_type_of(uint16_t mode) {
   switch (mode & S_IFMT) {

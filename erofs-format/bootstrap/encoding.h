@@ -8,6 +8,7 @@
 
 #include "erofs-format/base/bytes.h"
 #include "erofs-format/bootstrap/tree.h"
+#include "erofs-format/ondisk/erofs.h"
 
 namespace erofs_format {
 
@@ -15,6 +16,20 @@ constexpr uint64_t kInodeSize = 64;  // extended form, the only one written
 
 // The file_type of a dirent (ondisk::kFt…) that names an inode of this mode.
 uint8_t file_type_of(uint16_t mode);
+
+// The namespaces of xattrs that EROFS has an e_name_index for. The kernel skips others without a word.
+struct XattrPrefix {
+  uint8_t index;
+  std::string_view prefix;
+  bool whole;  // the name is the prefix
+};
+inline constexpr XattrPrefix kXattrPrefixes[] = {
+    {ondisk::kXattrUser, "user.", false},
+    {ondisk::kXattrPosixAclAccess, "system.posix_acl_access", true},
+    {ondisk::kXattrPosixAclDefault, "system.posix_acl_default", true},
+    {ondisk::kXattrTrusted, "trusted.", false},
+    {ondisk::kXattrSecurity, "security.", false},
+};
 
 // e_name_index and the name without its prefix; index 0 when EROFS has no index for the prefix.
 struct XattrName {

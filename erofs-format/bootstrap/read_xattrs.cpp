@@ -2,6 +2,9 @@
 #include <fmt/format.h>
 #include <xxhash.h>
 
+#include <algorithm>
+
+#include "erofs-format/bootstrap/encoding.h"
 #include "erofs-format/bootstrap/reader_image.h"
 
 namespace erofs_format::reader {
@@ -13,27 +16,16 @@ namespace {
 constexpr uint32_t kCompatXattrFilter = 0x4;
 constexpr uint32_t kXattrFilterSeed = 0x25BBE08F;
 
-// Null = an index the kernel would skip without a word.
-const char* prefix_of(uint8_t index) {
-  switch (index) {
-    case kXattrUser: return "user.";
-    case kXattrPosixAclAccess: return "system.posix_acl_access";
-    case kXattrPosixAclDefault: return "system.posix_acl_default";
-    case kXattrTrusted: return "trusted.";
-    case kXattrSecurity: return "security.";
-    default: return nullptr;
-  }
-}
-
-bool whole_name(uint8_t index) { return index == kXattrPosixAclAccess || index == kXattrPosixAclDefault; }
-
-Result<void> check_name(const Image& image, uint64_t at, uint8_t index, std::string_view name) {
-  const char* prefix = prefix_of(index);
-  if (!prefix) return image.corrupt(at + 1, fmt::format("xattr: e_name_index {} is unknown", index));
-  if (whole_name(index) != name.empty())
-    return image.corrupt(at, fmt::format("xattr: e_name_len {} is wrong for {}", name.size(), prefix));
+// The name with its prefix.
+Result<std::string> full_name(const Image& image, uint64_t at, uint8_t index, std::string_view name) {
+  const auto* known = std::find_if(std::begin(kXattrPrefixes), std::end(kXattrPrefixes),
+                                   [&](const XattrPrefix& prefix) { return prefix.index == index; });
+  if (known == std::end(kXattrPrefixes))
+    return image.corrupt(at + 1, fmt::format("xattr: e_name_index {} is unknown", index));
+  if (known->whole != name.empty())
+    return image.corrupt(at, fmt::format("xattr: e_name_len {} is wrong for {}", name.size(), known->prefix));
   if (name.find('\0') != name.npos) return image.corrupt(at + 4, "xattr: name has a NUL");
-  return {};
+  return std::string(known->prefix).append(name);
 }
 
 uint32_t filter_bit(uint8_t index, std::string_view name) {
@@ -49,9 +41,8 @@ Result<uint64_t> read_entry(const Image& image, uint64_t at, uint64_t end, Xattr
   if (!in_range(name_at, used, end)) return image.corrupt(at, "xattr: entry reaches past the body");
   std::string_view text = as_text(image.bytes.subspan(name_at, used));
   std::string_view name = text.substr(0, entry->e_name_len);
-  TRY(check_name(image, at, entry->e_name_index, name));
+  TRY_ASSIGN(std::string full, full_name(image, at, entry->e_name_index, name));
   hashed |= filter_bit(entry->e_name_index, name);
-  std::string full = prefix_of(entry->e_name_index) + std::string(name);
   if (!xattrs.emplace(full, text.substr(entry->e_name_len)).second)
     return image.corrupt(at, "xattr: " + printable(full) + " is there twice");
   uint64_t next = align_up(name_at + used, 4);

@@ -6,26 +6,11 @@
 
 #include "mkfs/source_tar.h"
 #include "mkfs/tar_header.h"
+#include "mkfs/tests/tar_archive.h"
 
 using namespace mkfs;
 
 namespace {
-
-class FuzzSource : public ByteSource {
- public:
-  FuzzSource(std::string bytes, size_t step) : bytes_(std::move(bytes)), step_(step) {}
-  Result<size_t> read(MutableBytes into) override {
-    size_t size = std::min({into.size(), step_, bytes_.size() - at_});
-    std::memcpy(into.data(), bytes_.data() + at_, size);
-    at_ += size;
-    return size;
-  }
-
- private:
-  std::string bytes_;
-  size_t step_;
-  size_t at_ = 0;
-};
 
 void correct_checksum(char* block) {
   constexpr size_t kAt = 148;
@@ -63,7 +48,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (size_t at = 0; correct && at + kTarBlockSize <= bytes.size(); at += kTarBlockSize) {
     correct_checksum(bytes.data() + at);
   }
-  auto source = make_tar_source(std::make_unique<FuzzSource>(bytes, step), "fuzz");
+  auto source = make_tar_source(std::make_unique<test::MemorySource>(bytes, step), "fuzz");
   Buffer piece(64 << 10);
   for (SourceEntry entry;; entry = {}) {
     Result<bool> more = (*source)->next(entry);
