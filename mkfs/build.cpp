@@ -28,6 +28,8 @@ class Build {
   Result<void> read_content(InodeId id, const SourceEntry& entry);
   Result<void> fill(MutableBytes room, const SourceEntry& entry, uint64_t offset);
   void make_tree();
+  std::vector<Digest> own_digests() const;
+  void end_pipeline();
   Result<void> finish_blob();
   Result<void> inline_bootstrap(Blob& own);
 
@@ -89,6 +91,22 @@ void Build::make_tree() {
   result_.tree = std::move(tree);
 }
 
+// Of the chunks in the blob, in their order; only where the blob has a list of them.
+std::vector<Digest> Build::own_digests() const {
+  std::vector<Digest> digests;
+  if (!options_.blob.toc) return digests;
+  for (const Chunk& chunk : result_.tree.chunks)
+    if (chunk.blob_index == pipeline_->own_blob()) digests.push_back(chunk.digest);
+  return digests;
+}
+
+// The memory it has is needed for the bootstrap.
+void Build::end_pipeline() {
+  result_.counters.chunks = pipeline_->table().chunks.size();
+  result_.counters.duplicates = pipeline_->duplicates();
+  pipeline_.reset();
+}
+
 Result<void> Build::inline_bootstrap(Blob& own) {
   own.id = kUnknownBlobId;
   TRY_ASSIGN(result_.bootstrap, build_bootstrap(result_.tree));
@@ -102,7 +120,8 @@ Result<void> Build::finish_blob() {
   own.chunk_size = options_.chunks.chunk_size;
   own.compressor = options_.chunks.compressor;
   own.digester = options_.chunks.digester;
-  TRY(writer_.finish_data(pipeline_->table(), pipeline_->digests(), own));
+  TRY(writer_.finish_data(pipeline_->table(), own_digests(), own));
+  end_pipeline();
   if (options_.blob.inline_meta) TRY(inline_bootstrap(own));
   result_.has_blob = has_chunks || options_.blob.inline_meta;
   if (result_.has_blob) TRY(writer_.finish(own));
@@ -124,8 +143,6 @@ Result<BuildResult> Build::run() {
   if (!options_.blob.inline_meta) {
     TRY_ASSIGN(result_.bootstrap, build_bootstrap(result_.tree));
   }
-  result_.counters.chunks = pipeline_->table().chunks.size();
-  result_.counters.duplicates = pipeline_->duplicates();
   result_.counters.bytes_out = writer_.size();
   return std::move(result_);
 }

@@ -46,7 +46,8 @@ ChunkPipeline::ChunkPipeline(const ChunkOptions& options, WorkerPool& pool, Blob
       placed_(std::move(placed)),
       bundle_size_(std::max<size_t>(kBundleSize, options.chunk_size)),
       max_bundles_(pool.size() * kBundlesPerJob),
-      scratch_(pool.size()) {
+      scratch_(pool.size()),
+      placed_chunks_(tree.chunks) {
   if (options_.dictionary) dictionary_blob_.assign(options_.dictionary->blobs().size(), kNoBlob);
 }
 
@@ -86,7 +87,8 @@ bool ChunkPipeline::claim(Bundle& bundle, uint32_t index) {
   if (options_.dictionary) piece.in_dictionary = options_.dictionary->find(key);
   if (piece.in_dictionary) return false;
   std::lock_guard lock(mutex_);
-  return known_.try_emplace(key, Known{Known::kNotPlaced, &bundle, index}).second;
+  if (placed_chunks_.find(key) != PlacedChunks::kNone) return false;
+  return claims_.try_emplace(key, Claim{&bundle, index}).second;
 }
 
 Result<void> ChunkPipeline::compress(Bundle& bundle, Piece& piece, size_t worker) {
@@ -114,7 +116,8 @@ void ChunkPipeline::process(Bundle& bundle, size_t worker) {
 // ---- on the caller's thread
 
 Result<MutableBytes> ChunkPipeline::room(uint32_t size) {
-  if (filling_ && bundle_size_ - filling_->used < size) submit();
+  if (filling_ && (bundle_size_ - filling_->used < size || filling_->pieces.size() == kBundleChunks))
+    submit();
   if (!filling_) {
     // Append what is ready even if nothing forces us to: the next reader of a FIFO waits for it.
     while (!under_way_.empty()) {
@@ -166,32 +169,43 @@ Result<void> ChunkPipeline::append_oldest() {
 
 Result<void> ChunkPipeline::append_piece(Bundle& bundle, Piece& piece) {
   ChunkKey key{piece.digest, piece.size};
-  Known known;
-  {
-    std::lock_guard lock(mutex_);
-    known = known_.try_emplace(key).first->second;
-  }
-  if (known.chunk != Known::kNotPlaced) {
+  // Only this thread places chunks, so it may look without the lock.
+  ChunkId known = placed_chunks_.find(key);
+  if (known != PlacedChunks::kNone) {
     duplicates_++;
-    placed_(piece.inode, known.chunk);
+    placed_(piece.inode, known);
     return {};
   }
+  Chunk chunk;
   if (piece.in_dictionary) {
-    known.chunk = add_dictionary_chunk(piece, *piece.in_dictionary);
+    chunk = dictionary_chunk(piece, *piece.in_dictionary);
   } else {
+    Claim claim = claim_of(key);
     // A later bundle may have been quicker to claim the chunk; its bytes are the same ones.
-    if (known.claimant != &bundle) wait_for(*known.claimant);
-    TRY(known.claimant->result);
-    TRY_ASSIGN(known.chunk, place(piece, *known.claimant, known.claimant->pieces[known.piece]));
+    if (claim.bundle != &bundle) wait_for(*claim.bundle);
+    TRY(claim.bundle->result);
+    TRY_ASSIGN(chunk, place(piece, *claim.bundle, claim.bundle->pieces[claim.piece]));
   }
-  placed_(piece.inode, known.chunk);
-  std::lock_guard lock(mutex_);
-  known_[key] = known;
+  placed_(piece.inode, add_chunk(chunk));
   return {};
 }
 
+ChunkPipeline::Claim ChunkPipeline::claim_of(const ChunkKey& key) {
+  std::lock_guard lock(mutex_);
+  return claims_.at(key);
+}
+
+ChunkId ChunkPipeline::add_chunk(const Chunk& chunk) {
+  std::lock_guard lock(mutex_);
+  auto id = narrow<ChunkId>(tree_.chunks.size());
+  tree_.chunks.push_back(chunk);
+  placed_chunks_.add(id);
+  claims_.erase({chunk.digest, chunk.uncompressed_size});
+  return id;
+}
+
 // `piece` gets its place with the bytes of its equal, `claimed` in `owner`.
-Result<ChunkId> ChunkPipeline::place(const Piece& piece, const Bundle& owner, const Piece& claimed) {
+Result<Chunk> ChunkPipeline::place(const Piece& piece, const Bundle& owner, const Piece& claimed) {
   if (own_blob_ == kNoBlob) {
     own_blob_ = narrow<uint32_t>(tree_.blobs.size());
     tree_.blobs.emplace_back();
@@ -206,7 +220,9 @@ Result<ChunkId> ChunkPipeline::place(const Piece& piece, const Bundle& owner, co
     TRY(flush_batch());
     TRY(place_alone(owner, claimed, span));
   }
-  return add_chunk(piece, span);
+  Chunk chunk = own_chunk(piece, span);
+  table_.chunks.push_back(span);
+  return chunk;
 }
 
 Result<void> ChunkPipeline::place_alone(const Bundle& owner, const Piece& claimed, ChunkSpan& span) {
@@ -249,7 +265,7 @@ Result<void> ChunkPipeline::flush_batch() {
   return {};
 }
 
-ChunkId ChunkPipeline::add_chunk(const Piece& piece, const ChunkSpan& span) {
+Chunk ChunkPipeline::own_chunk(const Piece& piece, const ChunkSpan& span) const {
   Chunk chunk;
   chunk.digest = piece.digest;
   chunk.blob_index = own_blob_;
@@ -262,13 +278,10 @@ ChunkId ChunkPipeline::add_chunk(const Piece& piece, const ChunkSpan& span) {
     chunk.compressed_size = span.compressed_size;
     chunk.compressed_offset = span.compressed_offset;
   }
-  table_.chunks.push_back(span);
-  digests_.push_back(piece.digest);
-  tree_.chunks.push_back(chunk);
-  return narrow<ChunkId>(tree_.chunks.size() - 1);
+  return chunk;
 }
 
-ChunkId ChunkPipeline::add_dictionary_chunk(const Piece& piece, const Chunk& known) {
+Chunk ChunkPipeline::dictionary_chunk(const Piece& piece, const Chunk& known) {
   uint32_t& blob = dictionary_blob_[known.blob_index];
   if (blob == kNoBlob) {
     blob = narrow<uint32_t>(tree_.blobs.size());
@@ -277,8 +290,7 @@ ChunkId ChunkPipeline::add_dictionary_chunk(const Piece& piece, const Chunk& kno
   Chunk chunk = known;
   chunk.blob_index = blob;
   chunk.file_offset = piece.file_offset;
-  tree_.chunks.push_back(chunk);
-  return narrow<ChunkId>(tree_.chunks.size() - 1);
+  return chunk;
 }
 
 Result<void> ChunkPipeline::finish() {

@@ -16,6 +16,7 @@
 #include "erofs-format/blob/blob_writer.h"
 #include "erofs-format/blob/chunk_table.h"
 #include "mkfs/dictionary.h"
+#include "mkfs/placed_chunks.h"
 
 namespace mkfs {
 
@@ -47,7 +48,6 @@ class ChunkPipeline {
   Result<void> finish();
 
   const ChunkTable& table() const { return table_; }
-  const std::vector<Digest>& digests() const { return digests_; }
   // Index of the blob being written in the tree's blobs; only if table() has chunks.
   uint32_t own_blob() const { return own_blob_; }
   uint64_t duplicates() const { return duplicates_; }
@@ -55,11 +55,9 @@ class ChunkPipeline {
  private:
   struct Piece;
   struct Bundle;
-  // Who compresses a chunk (`claimant`), later where it is.
-  struct Known {
-    static constexpr ChunkId kNotPlaced = UINT32_MAX;
-    ChunkId chunk = kNotPlaced;
-    Bundle* claimant = nullptr;
+  // Who compresses a chunk that has no place yet.
+  struct Claim {
+    Bundle* bundle = nullptr;
     uint32_t piece = 0;
   };
   static constexpr uint32_t kNoBlob = UINT32_MAX;
@@ -75,12 +73,14 @@ class ChunkPipeline {
   void submit();
   Result<void> append_oldest();
   Result<void> append_piece(Bundle& bundle, Piece& piece);
-  Result<ChunkId> place(const Piece& piece, const Bundle& owner, const Piece& claimed);
+  Result<Chunk> place(const Piece& piece, const Bundle& owner, const Piece& claimed);
   Result<void> place_alone(const Bundle& owner, const Piece& claimed, ChunkSpan& span);
   Result<void> join_batch(ByteView raw, ChunkSpan& span);
   Result<void> flush_batch();
-  ChunkId add_chunk(const Piece& piece, const ChunkSpan& span);
-  ChunkId add_dictionary_chunk(const Piece& piece, const Chunk& chunk);
+  Claim claim_of(const ChunkKey& key);
+  ChunkId add_chunk(const Chunk& chunk);
+  Chunk own_chunk(const Piece& piece, const ChunkSpan& span) const;
+  Chunk dictionary_chunk(const Piece& piece, const Chunk& known);
   void wait_for(Bundle& bundle);
   bool joins_batch(const Piece& piece) const;
 
@@ -101,12 +101,12 @@ class ChunkPipeline {
   Bundle* filling_ = nullptr;
   std::deque<Bundle*> under_way_;  // oldest first
 
-  std::mutex mutex_;  // of known_ and Bundle::done
+  std::mutex mutex_;  // of the tree's chunks, placed_chunks_, claims_ and Bundle::done
   std::condition_variable bundle_done_;
-  std::unordered_map<ChunkKey, Known, ChunkKeyHash> known_;
+  PlacedChunks placed_chunks_;
+  std::unordered_map<ChunkKey, Claim, ChunkKeyHash> claims_;
 
   ChunkTable table_;
-  std::vector<Digest> digests_;
   uint64_t uncompressed_end_ = 0;
   uint64_t duplicates_ = 0;
   uint32_t own_blob_ = kNoBlob;

@@ -8,6 +8,8 @@ namespace mkfs {
 
 // Small chunks travel between threads in bundles of about this many bytes.
 constexpr size_t kBundleSize = size_t{1} << 20;
+// ... and at most so many of them: what is known of a chunk of a few bytes is larger than the chunk.
+constexpr size_t kBundleChunks = 2048;
 // Bundles under way for each job: one being compressed, one waiting, one being written.
 constexpr size_t kBundlesPerJob = 3;
 // More jobs than this help nobody.

@@ -227,7 +227,13 @@ Tree TreeBuilder::finish() {
               [](const DirEntry& a, const DirEntry& b) { return a.name < b.name; });
     inode.entries->shrink_to_fit();
   }
-  // What later entries replaced is no longer reachable; ids are given anew in visiting order.
+  renumber();
+  update_link_counts(tree_);
+  return std::move(tree_);
+}
+
+// What later entries replaced is no longer reachable; ids are given anew in visiting order.
+void TreeBuilder::renumber() {
   std::vector<InodeId> new_id(tree_.inodes.size(), kNoInode);
   std::vector<InodeId> order = {kRootInode};
   new_id[kRootInode] = kRootInode;
@@ -242,12 +248,19 @@ Tree TreeBuilder::finish() {
       entry.inode = new_id[entry.inode];
     }
   }
-  std::vector<Inode> kept;
-  kept.reserve(order.size());
-  for (InodeId id : order) kept.push_back(std::move(tree_.inodes[id]));
-  tree_.inodes = std::move(kept);
-  update_link_counts(tree_);
-  return std::move(tree_);
+  auto kept = narrow<InodeId>(order.size());
+  order = {};
+  InodeId end = kept;
+  for (InodeId& id : new_id)
+    if (id == kNoInode) id = end++;
+  // In place: a second list would double what the tree needs.
+  for (InodeId i = 0; i < new_id.size(); i++) {
+    while (new_id[i] != i) {
+      std::swap(tree_.inodes[i], tree_.inodes[new_id[i]]);
+      std::swap(new_id[i], new_id[new_id[i]]);
+    }
+  }
+  tree_.inodes.resize(kept);
 }
 
 }  // namespace mkfs

@@ -48,6 +48,7 @@ class TreeBuilder {
   Result<InodeId> parent_of(std::string_view path);
   void set_attributes(Inode& inode, const SourceEntry& entry) const;
   bool is_whiteout(const SourceEntry& entry);
+  void renumber();
   InodeId new_link_below(const SourceEntry& entry);
 
   InodeId find(InodeId parent, std::string_view name) const;

@@ -15,12 +15,25 @@ namespace {
 
 class Walk {
  public:
-  Walk(Image& image, Tree& tree, const ChunkIndex& chunks)
-      : image_(image), tree_(tree), chunks_(chunks), by_slot_(image.size() / kSlotSize, kNoInode) {}
+  // With `keep` the tree gets inodes, entries and prefetch table.
+  Walk(Image& image, Tree& tree, const ChunkIndex& chunks, bool keep)
+      : image_(image),
+        tree_(tree),
+        chunks_(chunks),
+        keep_(keep),
+        by_slot_(image.size() / kSlotSize, kNoInode) {}
 
   Result<void> run();
 
  private:
+  // What the checks need of an inode.
+  struct Seen {
+    uint64_t nid = 0;
+    uint32_t nlink = 0;
+    uint32_t names = 0;  // of a directory: sub-directories + 2
+    uint16_t mode = 0;
+    bool is_directory() const { return S_ISDIR(mode); }
+  };
   struct Directory {
     InodeId id = kNoInode;
     InodeHead head;
@@ -30,7 +43,7 @@ class Walk {
   };
 
   Result<uint64_t> offset_of(uint64_t nid, uint64_t named_at) const;
-  Result<InodeId> add_inode(uint64_t nid, uint64_t named_at, InodeHead& head);
+  Result<InodeId> add_inode(uint64_t nid, uint64_t named_at, InodeId parent, InodeHead& head);
   Result<void> read_directory(const Directory& directory);
   Result<void> check_dot(const Directory& directory, const RawEntry& entry, bool& self, bool& parent) const;
   Result<void> add_entry(const Directory& directory, const RawEntry& entry, std::vector<DirEntry>& entries);
@@ -41,8 +54,9 @@ class Walk {
   Image& image_;
   Tree& tree_;
   const ChunkIndex& chunks_;
+  bool keep_;
   std::vector<InodeId> by_slot_;  // inode that starts at a slot
-  std::vector<uint32_t> names_;   // of each inode; sub-directories + 2 of a directory
+  std::vector<Seen> seen_;        // by InodeId
   std::vector<Directory> queue_;
   std::vector<RawEntry> raw_;  // of the directory at hand
   uint64_t name_count_ = 1;
@@ -54,15 +68,17 @@ Result<uint64_t> Walk::offset_of(uint64_t nid, uint64_t named_at) const {
   return image_.meta_offset + nid * kSlotSize;
 }
 
-Result<InodeId> Walk::add_inode(uint64_t nid, uint64_t named_at, InodeHead& head) {
+Result<InodeId> Walk::add_inode(uint64_t nid, uint64_t named_at, InodeId parent, InodeHead& head) {
   TRY_ASSIGN(uint64_t offset, offset_of(nid, named_at));
   Inode inode;
   TRY_ASSIGN(head, parse_inode(image_, tree_, chunks_, offset, inode));
-  auto id = static_cast<InodeId>(tree_.inodes.size());
+  auto id = static_cast<InodeId>(seen_.size());
   by_slot_[offset / kSlotSize] = id;
+  seen_.push_back({nid, inode.nlink, inode.is_directory() ? 2u : 0u, inode.mode});
+  if (!keep_) return id;
+  if (inode.is_directory()) inode.parent = parent;
   tree_.inodes.push_back(std::move(inode));
   tree_.nids.push_back(nid);
-  names_.push_back(tree_.inodes[id].is_directory() ? 2 : 0);
   return id;
 }
 
@@ -82,27 +98,26 @@ Result<void> Walk::add_entry(const Directory& directory, const RawEntry& entry,
                              std::vector<DirEntry>& entries) {
   TRY_ASSIGN(uint64_t offset, offset_of(entry.nid, entry.offset));
   InodeId id = by_slot_[offset / kSlotSize];
-  if (id != kNoInode && tree_.inodes[id].is_directory())
+  if (id != kNoInode && seen_[id].is_directory())
     return image_.corrupt(entry.offset, "directory: nid names a directory that has a name already");
   if (id == kNoInode) {
     InodeHead head;
-    TRY_ASSIGN(id, add_inode(entry.nid, entry.offset, head));
-    if (tree_.inodes[id].is_directory()) {
+    TRY_ASSIGN(id, add_inode(entry.nid, entry.offset, directory.id, head));
+    if (seen_[id].is_directory()) {
       auto length = narrow<uint32_t>(directory.path_length + 1 + entry.name.size());
       if (length > kMaxPathLength)
         return make_error(Code::too_large, fmt::format("{}: byte {}: path is longer than {} bytes",
                                                        image_.name, entry.offset, kMaxPathLength));
-      tree_.inodes[id].parent = directory.id;
-      names_[directory.id]++;
+      seen_[directory.id].names++;
       queue_.push_back({id, head, entry.nid, directory.nid, length});
     }
   }
-  if (!tree_.inodes[id].is_directory()) names_[id]++;
-  if (entry.file_type != file_type_of(tree_.inodes[id].mode))
+  if (!seen_[id].is_directory()) seen_[id].names++;
+  if (entry.file_type != file_type_of(seen_[id].mode))
     return image_.corrupt(entry.offset + offsetof(erofs_dirent, file_type),
                           "directory: file_type is not that of the inode");
   name_count_++;
-  entries.push_back({std::string(entry.name), id});
+  if (keep_) entries.push_back({std::string(entry.name), id});
   return {};
 }
 
@@ -110,7 +125,7 @@ Result<void> Walk::read_directory(const Directory& directory) {
   raw_.clear();
   TRY(parse_directory(image_, directory.head, raw_));
   auto entries = std::make_unique<std::vector<DirEntry>>();
-  if (raw_.size() > 2) entries->reserve(raw_.size() - 2);
+  if (keep_ && raw_.size() > 2) entries->reserve(raw_.size() - 2);
   bool self = false, parent = false;
   for (const RawEntry& entry : raw_) {
     if (entry.name == "." || entry.name == "..") {
@@ -121,18 +136,18 @@ Result<void> Walk::read_directory(const Directory& directory) {
   }
   if (!self || !parent)
     return image_.corrupt(directory.head.offset, "directory: entries \".\" and \"..\" are not both there");
-  tree_.inodes[directory.id].entries = std::move(entries);
+  if (keep_) tree_.inodes[directory.id].entries = std::move(entries);
   return {};
 }
 
 Result<void> Walk::check_links() const {
-  for (InodeId id = 0; id < tree_.inodes.size(); id++)
-    if (tree_.inodes[id].nlink != names_[id])
+  for (const Seen& inode : seen_)
+    if (inode.nlink != inode.names)
       return image_.corrupt(
-          image_.meta_offset + tree_.nids[id] * kSlotSize,
-          fmt::format("inode: i_nlink is {} where the tree has {}", tree_.inodes[id].nlink, names_[id]));
+          image_.meta_offset + inode.nid * kSlotSize,
+          fmt::format("inode: i_nlink is {} where the tree has {}", inode.nlink, inode.names));
   // RAFS counts names, EROFS inodes.
-  if (image_.inos != name_count_ && image_.inos != tree_.inodes.size())
+  if (image_.inos != name_count_ && image_.inos != seen_.size())
     return image_.corrupt(
         kSuperOffset + offsetof(erofs_super_block, inos),
         fmt::format("superblock: inos is {} where the tree has {} names", image_.inos, name_count_));
@@ -147,7 +162,7 @@ Result<void> Walk::read_prefetch() {
     TRY_ASSIGN(uint64_t offset, offset_of(nids[i], at));
     InodeId id = by_slot_[offset / kSlotSize];
     if (id == kNoInode) return image_.corrupt(at, "prefetch table: nid is not that of an inode");
-    tree_.prefetch.push_back(id);
+    if (keep_) tree_.prefetch.push_back(id);
   }
   return {};
 }
@@ -162,10 +177,9 @@ Result<void> Walk::run() {
   Directory root;
   root.nid = root.parent_nid = image_.root_nid;
   uint64_t root_field = kSuperOffset + offsetof(erofs_super_block, root_nid);
-  TRY_ASSIGN(root.id, add_inode(root.nid, root_field, root.head));
-  if (!tree_.inodes[kRootInode].is_directory())
+  TRY_ASSIGN(root.id, add_inode(root.nid, root_field, kRootInode, root.head));
+  if (!seen_[kRootInode].is_directory())
     return image_.corrupt(root_field, "superblock: root_nid is not that of a directory");
-  tree_.inodes[kRootInode].parent = kRootInode;
   queue_.push_back(root);
   while (!queue_.empty()) {
     Directory next = queue_.back();
@@ -180,7 +194,8 @@ Result<void> Walk::run() {
 
 }  // namespace
 
-Result<Tree> read_bootstrap(ByteView bytes, const std::string& name, std::vector<std::string>* notes) {
+static Result<Tree> read(ByteView bytes, const std::string& name, std::vector<std::string>* notes,
+                         bool keep) {
   if (bytes.size() > kMaxBootstrapSize)
     return make_error(Code::too_large,
                       fmt::format("{}: bootstrap is larger than {} bytes", name, kMaxBootstrapSize));
@@ -189,9 +204,18 @@ Result<Tree> read_bootstrap(ByteView bytes, const std::string& name, std::vector
   ChunkIndex chunks;
   TRY(parse_superblocks(image, tree));
   TRY(parse_blobs(image, tree));
-  TRY(parse_chunk_infos(image, tree, chunks));
-  TRY(Walk(image, tree, chunks).run());
+  TRY(parse_chunk_infos(image, tree, chunks, keep));
+  TRY(Walk(image, tree, chunks, keep).run());
   return tree;
+}
+
+Result<Tree> read_bootstrap(ByteView bytes, const std::string& name, std::vector<std::string>* notes) {
+  return read(bytes, name, notes, true);
+}
+
+Result<void> check_bootstrap(ByteView bytes, const std::string& name) {
+  TRY(read(bytes, name, nullptr, false));
+  return {};
 }
 
 }  // namespace erofs_format

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "erofs-format/bootstrap/reader_image.h"
 
@@ -64,14 +65,14 @@ Chunk take_chunk(const rafs_chunk_info& raw) {
 }
 
 // Chunks of a blob follow one another in its cache image in the order of their index.
-Result<void> check_order(const Image& image, const Tree& tree, const ChunkIndex& index) {
-  const Chunk* before = nullptr;
-  for (const auto& entry : index.sorted()) {
-    const Chunk& chunk = tree.chunks[entry.id];
+Result<void> check_order(const Image& image, const ChunkIndex& index) {
+  const rafs_chunk_info* before = nullptr;
+  for (ChunkId id : index.sorted()) {
+    const rafs_chunk_info& chunk = index[id];
     if (before && before->blob_index == chunk.blob_index) {
       uint64_t end = align_up(before->uncompressed_offset + before->uncompressed_size, image.block_size);
       if (chunk.uncompressed_offset < end)
-        return image.corrupt(image.chunk_table_offset + entry.id * sizeof(rafs_chunk_info) +
+        return image.corrupt(image.chunk_table_offset + id * sizeof(rafs_chunk_info) +
                                  offsetof(rafs_chunk_info, uncompressed_offset),
                              "chunk table: uncompressed_offset overlaps the chunk with a smaller index");
     }
@@ -82,48 +83,49 @@ Result<void> check_order(const Image& image, const Tree& tree, const ChunkIndex&
 
 }  // namespace
 
-void ChunkIndex::add(uint32_t blob_index, uint32_t index, ChunkId id) {
-  entries_.push_back({chunk_key(blob_index, index), id});
-}
+uint64_t ChunkIndex::key(ChunkId id) const { return chunk_key(infos_[id].blob_index, infos_[id].index); }
 
-bool ChunkIndex::finish(ChunkId* first, ChunkId* second) {
-  std::sort(entries_.begin(), entries_.end(),
-            [](const Entry& a, const Entry& b) { return a.key != b.key ? a.key < b.key : a.id < b.id; });
-  auto twin = std::adjacent_find(entries_.begin(), entries_.end(),
-                                 [](const Entry& a, const Entry& b) { return a.key == b.key; });
-  if (twin == entries_.end()) return true;
-  *first = twin->id;
-  *second = (twin + 1)->id;
+bool ChunkIndex::build(Infos infos, ChunkId* first, ChunkId* second) {
+  infos_ = infos;
+  sorted_.resize(infos.size());
+  std::iota(sorted_.begin(), sorted_.end(), 0);
+  std::sort(sorted_.begin(), sorted_.end(),
+            [this](ChunkId a, ChunkId b) { return key(a) != key(b) ? key(a) < key(b) : a < b; });
+  auto twin = std::adjacent_find(sorted_.begin(), sorted_.end(),
+                                 [this](ChunkId a, ChunkId b) { return key(a) == key(b); });
+  if (twin == sorted_.end()) return true;
+  *first = *twin;
+  *second = *(twin + 1);
   return false;
 }
 
 ChunkId ChunkIndex::find(uint32_t blob_index, uint32_t index) const {
-  uint64_t key = chunk_key(blob_index, index);
-  auto found = std::lower_bound(entries_.begin(), entries_.end(), key,
-                                [](const Entry& entry, uint64_t wanted) { return entry.key < wanted; });
-  return found != entries_.end() && found->key == key ? found->id : kNoChunk;
+  uint64_t wanted = chunk_key(blob_index, index);
+  auto found = std::lower_bound(sorted_.begin(), sorted_.end(), wanted,
+                                [this](ChunkId id, uint64_t other) { return key(id) < other; });
+  return found != sorted_.end() && key(*found) == wanted ? *found : kNoChunk;
 }
 
-Result<void> parse_chunk_infos(Image& image, Tree& tree, ChunkIndex& index) {
+Result<void> parse_chunk_infos(Image& image, Tree& tree, ChunkIndex& index, bool keep) {
   uint64_t count = image.chunk_table_size / sizeof(rafs_chunk_info);
   auto raws = structs_at<rafs_chunk_info>(image.bytes, image.chunk_table_offset, count);
-  tree.chunks.reserve(raws.size());
+  if (keep) tree.chunks.reserve(raws.size());
+  uint64_t at = image.chunk_table_offset;
   for (const rafs_chunk_info& raw : raws) {
-    uint64_t at = image.chunk_table_offset + tree.chunks.size() * sizeof(raw);
     if (raw.blob_index >= tree.blobs.size())
       return image.corrupt(at + offsetof(rafs_chunk_info, blob_index),
                            "chunk table: blob_index is not that of a blob");
     const Blob& blob = tree.blobs[raw.blob_index];
     TRY(check_address(image, blob, raw, at));
     TRY(check_stored(image, blob, raw, at));
-    index.add(raw.blob_index, raw.index, static_cast<ChunkId>(tree.chunks.size()));
-    tree.chunks.push_back(take_chunk(raw));
+    if (keep) tree.chunks.push_back(take_chunk(raw));
+    at += sizeof(raw);
   }
   ChunkId first = 0, second = 0;
-  if (!index.finish(&first, &second))
+  if (!index.build(raws, &first, &second))
     return image.corrupt(image.chunk_table_offset + second * sizeof(rafs_chunk_info),
                          fmt::format("chunk table: index is that of entry {} of the same blob", first));
-  return check_order(image, tree, index);
+  return check_order(image, index);
 }
 
 }  // namespace erofs_format::reader

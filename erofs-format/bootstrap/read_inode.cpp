@@ -97,8 +97,8 @@ Error wrong_layout(const Image& image, const InodeHead& head) {
 }
 
 // The kernel takes the file's own chunk size, nydusd the image's: both must give the same bytes.
-Result<void> check_chunk_format(const Image& image, const Tree& tree, const InodeHead& head,
-                                const std::vector<ChunkId>& chunks) {
+Result<void> check_chunk_format(const Image& image, const Tree& tree, const ChunkIndex& index,
+                                const InodeHead& head, const std::vector<ChunkId>& chunks) {
   uint64_t at = data_field(head.offset);
   uint32_t format = head.data;
   if (format & ~uint32_t{kChunkFormatBitsMask | kChunkFormatIndexes})
@@ -110,9 +110,9 @@ Result<void> check_chunk_format(const Image& image, const Tree& tree, const Inod
   if (kernel_size < tree.chunk_size && chunks.size() == 1 && head.size <= kernel_size) return {};
   if (kernel_size < head.size)
     return image.corrupt(at, "inode: chunk format does not agree with chunk_size of the image");
-  const Chunk& first = tree.chunks[chunks.front()];
+  const rafs_chunk_info& first = index[chunks.front()];
   for (size_t i = 0; i < chunks.size(); i++) {
-    const Chunk& chunk = tree.chunks[chunks[i]];
+    const rafs_chunk_info& chunk = index[chunks[i]];
     if (chunk.blob_index != first.blob_index ||
         chunk.uncompressed_offset != first.uncompressed_offset + i * tree.chunk_size)
       return image.corrupt(at, fmt::format("inode: chunk format promises one run, chunk {} leaves it", i));
@@ -130,7 +130,7 @@ Result<ChunkId> read_chunk_address(const Image& image, const Tree& tree, const C
   if (id == ChunkIndex::kNoChunk)
     return image.corrupt(at, fmt::format("chunk index: chunk {} of blob {} is not in the chunk table", number,
                                          raw.device_id - 1));
-  const Chunk& chunk = tree.chunks[id];
+  const rafs_chunk_info& chunk = index[id];
   if (uint64_t{raw.block_address} * image.block_size != chunk.uncompressed_offset)
     return image.corrupt(at + offsetof(rafs_v6_chunk_addr, block_address),
                          "chunk index: block address is not that of the chunk table");
@@ -156,7 +156,7 @@ Result<void> read_chunk_list(Image& image, const Tree& tree, const ChunkIndex& i
                read_chunk_address(image, tree, index, raws[i], at + i * sizeof(raws[0]), raw_size));
     inode.chunks.push_back(id);
   }
-  return check_chunk_format(image, tree, head, inode.chunks);
+  return check_chunk_format(image, tree, index, head, inode.chunks);
 }
 
 Result<void> read_regular(Image& image, const Tree& tree, const ChunkIndex& index, InodeHead& head,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -71,29 +72,30 @@ struct Rule {
 };
 Result<void> check_rules(const Image& image, std::initializer_list<Rule> rules);
 
-// Chunk table of the bootstrap by (blob, index in blob).
+// Chunk table of the bootstrap, as stored, by (blob, index in blob).
 class ChunkIndex {
  public:
-  void add(uint32_t blob_index, uint32_t index, ChunkId id);
-  // Sorts; false when two entries have the same key, which is then in *first and *second.
-  bool finish(ChunkId* first, ChunkId* second);
+  using Infos = std::span<const ondisk::rafs_chunk_info>;
+  // Sorts; false when two entries have the same key, which are then *first and *second.
+  bool build(Infos infos, ChunkId* first, ChunkId* second);
   // kNoChunk when there is none.
   ChunkId find(uint32_t blob_index, uint32_t index) const;
-  const auto& sorted() const { return entries_; }
+  const ondisk::rafs_chunk_info& operator[](ChunkId id) const { return infos_[id]; }
+  const std::vector<ChunkId>& sorted() const { return sorted_; }
   static constexpr ChunkId kNoChunk = UINT32_MAX;
 
  private:
-  struct Entry {
-    uint64_t key;
-    ChunkId id;
-  };
-  std::vector<Entry> entries_;
+  uint64_t key(ChunkId id) const;
+
+  Infos infos_;
+  std::vector<ChunkId> sorted_;
 };
 
 // The parts, in the order they run.
 Result<void> parse_superblocks(Image& image, Tree& tree);
 Result<void> parse_blobs(Image& image, Tree& tree);
-Result<void> parse_chunk_infos(Image& image, Tree& tree, ChunkIndex& index);
+// With `keep` the tree gets the chunks.
+Result<void> parse_chunk_infos(Image& image, Tree& tree, ChunkIndex& index, bool keep);
 
 // An inode as stored, both forms.
 struct InodeHead {
