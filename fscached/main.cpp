@@ -18,7 +18,7 @@ using namespace fscached;
 constexpr char kVersion[] = "0.1";
 
 const Command* const kCommands[] = {&kServeCommand,  &kMountCommand, &kUmountCommand, &kListCommand,
-                                    &kStatusCommand, &kStatsCommand, &kFetchCommand};
+                                    &kStatusCommand, &kStatsCommand, &kFetchCommand,  &kScrubCommand};
 
 int report(const std::string& program, const Error& error) {
   fmt::print(stderr, "{}: {}\n", program, error.message);

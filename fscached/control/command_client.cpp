@@ -241,6 +241,19 @@ Result<void> run_show(const Arguments& arguments, const char* command) {
 Result<void> run_status(const Arguments& arguments) { return run_show(arguments, "status"); }
 Result<void> run_stats(const Arguments& arguments) { return run_show(arguments, "stats"); }
 
+// A line on a terminal says how far it is.
+Result<json> call_with_progress(const Arguments& arguments, const json& request) {
+  bool live = isatty(STDERR_FILENO) && !arguments.has("quiet");
+  auto progress = [live](const json& state) {
+    if (live)
+      fmt::print(stderr, "\r{} of {} ", megabytes(state.value("done_bytes", uint64_t{0})),
+                 megabytes(state.value("bytes", uint64_t{0})));
+  };
+  auto result = call(socket_of(arguments), request, progress);
+  if (live) fmt::print(stderr, "\n");
+  return result;
+}
+
 // What a mounted image goes by: its mountpoint or bootstrap, or the reference it was mounted by.
 Result<std::string> mounted_name(const std::string& text) {
   auto path = real_path(text);
@@ -253,16 +266,25 @@ Result<void> run_fetch(const Arguments& arguments) {
   if (arguments.positional().size() != 1)
     return usage_error("fetch: wanted is one IMAGE, MOUNTPOINT or bootstrap FILE");
   TRY_ASSIGN(std::string image, mounted_name(arguments.positional()[0]));
-  bool live = isatty(STDERR_FILENO) && !arguments.has("quiet");
-  auto progress = [live](const json& state) {
-    if (live)
-      fmt::print(stderr, "\r{} of {} ", megabytes(state.value("present_bytes", uint64_t{0})),
-                 megabytes(state.value("bytes", uint64_t{0})));
-  };
-  auto result = call(socket_of(arguments), {{"command", "fetch"}, {"image", image}}, progress);
-  if (live) fmt::print(stderr, "\n");
-  if (!result) return std::move(result).error();
-  return arguments.has("json") ? print_json(*result) : Result<void>();
+  TRY_ASSIGN(json result, call_with_progress(arguments, {{"command", "fetch"}, {"image", image}}));
+  return arguments.has("json") ? print_json(result) : Result<void>();
+}
+
+Result<void> run_scrub(const Arguments& arguments) {
+  if (!arguments.positional().empty()) return usage_error("scrub: takes no operands");
+  TRY_ASSIGN(json result, call_with_progress(arguments, {{"command", "scrub"}}));
+  auto number = [&](const char* name) { return result.value(name, uint64_t{0}); };
+  if (arguments.has("json")) {
+    TRY(print_json(result));
+  } else {
+    TRY(print(fmt::format("{} chunks of {} blobs verified, {}: {} repaired, {} lost\n", number("chunks"),
+                          number("blobs"), megabytes(number("bytes")), number("repaired"), number("lost"))));
+    if (number("unused_blobs") > 0)
+      TRY(print(fmt::format("{} blobs are not in use: verified when they are\n", number("unused_blobs"))));
+  }
+  if (number("lost") == 0) return {};
+  return make_error(Code::io, fmt::format("{} chunks were wrong and could not be fetched again: {}",
+                                          number("lost"), result.value("problem", "")));
 }
 
 }  // namespace
@@ -278,6 +300,9 @@ const Command kStatusCommand = {"status", "[OPTIONS]", "Show the state of the da
 const Command kStatsCommand = {"stats", "[OPTIONS]", "Show its counters.", kCommonOptions, run_stats};
 const Command kFetchCommand = {"fetch", "[OPTIONS] IMAGE|MOUNTPOINT|BOOTSTRAP",
                                "Make an image complete and local now.", kCommonOptions, run_fetch};
+const Command kScrubCommand = {"scrub", "[OPTIONS]",
+                               "Verify everything in the cache; fetch again what is wrong.", kCommonOptions,
+                               run_scrub};
 const Command kMountHelper = {"", "IMAGE MOUNTPOINT [-o OPTIONS]", "Mount an image, called by mount(8).",
                               kHelperOptions, run_helper};
 

@@ -14,6 +14,7 @@ extern const Command kListCommand;
 extern const Command kStatusCommand;
 extern const Command kStatsCommand;
 extern const Command kFetchCommand;
+extern const Command kScrubCommand;
 // Called by mount(8): `mount.nydus-erofs IMAGE MOUNTPOINT [-sfnv] [-o OPTIONS]`.
 extern const Command kMountHelper;
 

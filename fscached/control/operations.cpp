@@ -138,7 +138,7 @@ Result<json> fetch_image(Daemon& daemon, const json& request, const Progress& pr
       amounts = amounts_of(daemon, objects);
       return state->remaining > 0;
     });
-    progress({{"bytes", amounts.bytes}, {"present_bytes", amounts.present_bytes}});
+    progress({{"bytes", amounts.bytes}, {"done_bytes", amounts.present_bytes}});
     if (!running) break;
     std::this_thread::sleep_for(kProgressInterval);
   }

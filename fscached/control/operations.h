@@ -16,6 +16,7 @@ using Progress = std::function<void(const json&)>;
 Result<json> mount_image(Daemon& daemon, const json& request);
 Result<json> umount_image(Daemon& daemon, const json& request);
 Result<json> fetch_image(Daemon& daemon, const json& request, const Progress& progress);
+Result<json> scrub_cache(Daemon& daemon, const Progress& progress);
 Result<json> list_images(Daemon& daemon);
 Result<json> show_status(Daemon& daemon);
 Result<json> show_stats(Daemon& daemon);

@@ -21,6 +21,7 @@ Result<json> dispatch(Daemon& daemon, const json& request, const Progress& progr
   if (command == "mount") return mount_image(daemon, request);
   if (command == "umount") return umount_image(daemon, request);
   if (command == "fetch") return fetch_image(daemon, request, progress);
+  if (command == "scrub") return scrub_cache(daemon, progress);
   if (command == "list") return list_images(daemon);
   if (command == "status") return show_status(daemon);
   if (command == "stats") return show_stats(daemon);

@@ -26,6 +26,8 @@ class CacheFile {
   virtual void sync(Loop::Done done) = 0;
   // Bytes written before; on any thread.
   virtual Result<void> read(uint64_t offset, MutableBytes into) const = 0;
+  // Where the mechanism can: the next read() comes from the disk.
+  virtual void drop_cached(Extent /*range*/) {}
   // Off when every byte anybody can ask for is there: then the kernel need not ask any more.
   virtual void set_watched(bool on) = 0;
 };

@@ -1,5 +1,7 @@
 #include "fscached/kernel/marked_file.h"
 
+#include <fcntl.h>
+
 #include "erofs-format/base/log.h"
 
 namespace fscached {
@@ -12,6 +14,12 @@ void MarkedFile::sync(Loop::Done done) { loop_.fdatasync(file_.get(), std::move(
 
 Result<void> MarkedFile::read(uint64_t offset, MutableBytes into) const {
   return os::pread_exact(file_.get(), offset, into, "cache file");
+}
+
+// Advice: pages that are being written stay.
+void MarkedFile::drop_cached(Extent range) {
+  posix_fadvise(file_.get(), static_cast<off_t>(range.offset), static_cast<off_t>(range.size),
+                POSIX_FADV_DONTNEED);
 }
 
 void MarkedFile::set_watched(bool on) {

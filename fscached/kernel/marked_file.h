@@ -16,6 +16,7 @@ class MarkedFile final : public CacheFile {
   void write(uint64_t offset, ByteView pages, Loop::Done done) override;
   void sync(Loop::Done done) override;
   Result<void> read(uint64_t offset, MutableBytes into) const override;
+  void drop_cached(Extent range) override;
   void set_watched(bool on) override;
 
  private:

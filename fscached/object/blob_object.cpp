@@ -171,28 +171,43 @@ void BlobObject::start_missing(const std::vector<uint32_t>& chunks, Urgency urge
   fetch(std::move(to_fetch), urgency, 0);
 }
 
-// --- verification of what an unclean stop left ------------------------------------
+// --- verification of what is there --------------------------------------------------
 
-void BlobObject::verify(uint32_t chunk, Urgency urgency) {
+bool BlobObject::recheck(uint32_t chunk, Rechecked done) {
+  if (states_[chunk] != State::present && states_[chunk] != State::unverified) return false;
+  const ChunkSpan& span = layout_->chunk(chunk);
+  if (states_[chunk] == State::present) {
+    present_--;
+    present_bytes_ -= span.uncompressed_size;
+  }
+  auto wrong = std::make_shared<bool>(false);
+  want({chunk}, [wrong, done = std::move(done)](Result<void> now) { done(*wrong, std::move(now)); });
+  file_->drop_cached({span.uncompressed_offset, padded_size(span)});
+  verify(chunk, Urgency::background, [wrong] { *wrong = true; });
+  return true;
+}
+
+void BlobObject::verify(uint32_t chunk, Urgency urgency, std::function<void()> on_wrong) {
   states_[chunk] = State::busy;
   auto self = shared_from_this();
   auto layout = layout_;
   uint64_t cost = layout->chunk(chunk).uncompressed_size;
-  environment_.memory.acquire(nullptr, cost, urgency, [self, layout, chunk, cost, urgency] {
+  environment_.memory.acquire(nullptr, cost, urgency, [self, layout, chunk, cost, urgency, on_wrong] {
     auto work = [self, layout, chunk](DecodePool::Context&) -> Result<void> {
       Buffer raw(layout->chunk(chunk).uncompressed_size);
       TRY(self->file_->read(layout->chunk(chunk).uncompressed_offset, raw));
       return verify_chunk(layout->blob(), layout->digest(chunk), raw);
     };
-    auto done = [self, chunk, cost, urgency](Result<void> result) {
+    auto done = [self, chunk, cost, urgency, on_wrong](Result<void> result) {
       self->environment_.memory.release(nullptr, cost);
       if (result) {
         self->environment_.counters.chunks_rehashed++;
         return self->chunk_present(chunk);
       }
       log_line(LogLevel::warn, "object",
-               self->name(chunk, std::move(result).error()).message +
-                   " (in the cache, after an unclean stop): fetched again");
+               self->name(chunk, std::move(result).error()).message + " (in the cache): fetched again");
+      if (on_wrong) on_wrong();
+      self->watch_again();
       self->fetch({chunk}, urgency, 0);
     };
     self->environment_.pool.run<Result<void>>(work, done);
@@ -379,6 +394,13 @@ void BlobObject::release_waiters(uint32_t chunk, const Error* error) {
     if (--waiter->remaining > 0) continue;
     finish(*waiter, waiter->error ? Result<void>(*waiter->error) : Result<void>());
   }
+}
+
+// Until what proved wrong is there again, its readers must ask.
+void BlobObject::watch_again() {
+  if (watched_) return;
+  watched_ = true;
+  file_->set_watched(true);
 }
 
 // A complete blob needs no questions: its presence is made durable, then they end.

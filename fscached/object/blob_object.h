@@ -47,6 +47,7 @@ class BlobObject : public std::enable_shared_from_this<BlobObject> {
 
   ObjectId id() const { return id_; }
   const std::string& blob_id() const { return layout_->blob().id; }
+  const BlobLayout& layout() const { return *layout_; }
   // Another image's knowledge of the same blob.
   Result<void> learn(const BlobLayout& other);
   // Sources are tried in the order they came.
@@ -59,6 +60,11 @@ class BlobObject : public std::enable_shared_from_this<BlobObject> {
   void on_kept(Extent range, const std::vector<Extent>& data);
 
   void on_request(const KernelRequest& request, Ticket ticket);
+  // Hashes a chunk that is there once more, from the disk. One that proves wrong is fetched again; `done`
+  // learns of that, and of the error when it could not be. False, and no `done`: it is not there, or under
+  // way.
+  using Rechecked = std::function<void(bool was_wrong, Result<void> now)>;
+  bool recheck(uint32_t chunk, Rechecked done);
   // Makes everything known of it present. `bytes_per_second` 0 = no limit.
   void complete(uint64_t bytes_per_second, Finished finished);
 
@@ -106,7 +112,7 @@ class BlobObject : public std::enable_shared_from_this<BlobObject> {
   void give_up_later(const std::shared_ptr<Waiter>& waiter, uint32_t chunk);
   void finish(Waiter& waiter, Result<void> result);
   void start_missing(const std::vector<uint32_t>& chunks, Urgency urgency);
-  void verify(uint32_t chunk, Urgency urgency);
+  void verify(uint32_t chunk, Urgency urgency, std::function<void()> on_wrong = {});
   void fetch(std::vector<uint32_t> chunks, Urgency urgency, size_t source_index);
   void start_fetch(const std::shared_ptr<Fetch>& fetch, Urgency urgency);
   void fetched(const std::shared_ptr<Fetch>& fetch, Result<void> result);
@@ -116,6 +122,7 @@ class BlobObject : public std::enable_shared_from_this<BlobObject> {
              size_t done);
   void settle(const std::shared_ptr<Fetch>& fetch, uint32_t chunk, Result<void> result);
   void chunk_present(uint32_t chunk);
+  void watch_again();
   void chunk_failed(uint32_t chunk, Error error);
   void release_waiters(uint32_t chunk, const Error* error);
   Presence claims(bool clean) const;
