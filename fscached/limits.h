@@ -38,10 +38,13 @@ inline constexpr size_t kEventBufferBytes = 4096;   // some 85 events a read
 inline constexpr unsigned kReadsPerWakeUp = 64;     // of events, before other work has its turn
 inline constexpr uint64_t kLookAgainNs = 50'000;    // for the next event, after an answer and before sleep
 inline constexpr size_t kMaxOrphanCandidates = 64;  // objects an event of unknown object is served for
+inline constexpr uint32_t kMaxPendingReads =
+    16384;  // of cachefiles, as kMaxPendingEvents; opening waits behind them
 inline constexpr uint64_t kMaxDescriptors = 1
                                             << 16;  // of the worker: one for each pending event, and its own
 
 // --- keeper ---
+inline constexpr char kCachefilesFolder[] = "cachefiles";  // below the root: the kernel's
 inline constexpr size_t kMaxPath = 4096;
 inline constexpr size_t kMaxFsconfigString = 255;
 inline constexpr size_t kCanaryBytes = 4096;

@@ -13,7 +13,7 @@ constexpr Option kOptions[] = {
     {"config", 'c', "FILE", "settings (/etc/fscached/config.toml, if it is there)"},
     {"root", 0, "DIR", "where cache files are kept (/var/lib/fscached)"},
     {"socket", 0, "PATH", "control socket (/run/fscached/fscached.sock)"},
-    {"backend", 0, "NAME", "auto or fanotify"},
+    {"backend", 0, "NAME", "auto, cachefiles or fanotify"},
     {"log-level", 'l', "LEVEL", "error, warn, info or debug"},
 };
 
@@ -47,8 +47,10 @@ Result<Config> read_config(const Arguments& arguments) {
 Result<void> run(const Arguments& arguments) {
   if (!arguments.positional().empty()) return usage_error("serve: takes no operands");
   TRY_ASSIGN(Config config, read_config(arguments));
-  TRY_ASSIGN(keeper::Keeper keeper,
-             keeper::Keeper::create({config.root, config.socket, config.backend, config_words(config)}));
+  keeper::CacheLimits limits = {{config.blocks_run, config.blocks_cull, config.blocks_stop},
+                                {config.files_run, config.files_cull, config.files_stop}};
+  TRY_ASSIGN(keeper::Keeper keeper, keeper::Keeper::create({config.root, config.socket, config.backend,
+                                                            limits, config_words(config)}));
   return keeper.run();
 }
 

@@ -7,6 +7,8 @@
 #include "erofs-format/base/options.h"
 #include "erofs-format/base/os.h"
 
+#include "fscached/kernel/cachefiles_names.h"
+
 #define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
 
@@ -39,6 +41,13 @@ const Setting kSettings[] = {
     {"fetch.stall_timeout_s", &Config::stall_timeout_s, Unit::none, 1, 3'600},
     {"fetch.read_timeout_ms", &Config::read_timeout_ms, Unit::none, 1, 3'600'000},
     {"fetch.request_timeout", &Config::request_timeout_ms, Unit::duration, 1, 3'600'000},
+    {"cachefiles.domain", &Config::domain},
+    {"cachefiles.brun", &Config::blocks_run, Unit::none, 0, 99},
+    {"cachefiles.bcull", &Config::blocks_cull, Unit::none, 0, 99},
+    {"cachefiles.bstop", &Config::blocks_stop, Unit::none, 0, 99},
+    {"cachefiles.frun", &Config::files_run, Unit::none, 0, 99},
+    {"cachefiles.fcull", &Config::files_cull, Unit::none, 0, 99},
+    {"cachefiles.fstop", &Config::files_stop, Unit::none, 0, 99},
     {"complete.enabled", &Config::complete},
     {"complete.bandwidth", &Config::complete_bandwidth, Unit::size},
     {"complete.after_s", &Config::complete_after_s, Unit::none, 0, 1'000'000},
@@ -89,11 +98,8 @@ Result<void> check_choice(std::string_view key, std::string_view value,
 }
 
 Result<void> check_words(std::string_view key, std::string_view value) {
-  if (key == "backend") {
-    if (value == "cachefiles")
-      return make_error(Code::unsupported, "backend: cachefiles is not supported yet");
-    return check_choice(key, value, {"auto", "fanotify"});
-  }
+  if (key == "backend") return check_choice(key, value, {"auto", "cachefiles", "fanotify"});
+  if (key == "cachefiles.domain" && !value.empty()) return check_cookie_word(key, value);
   if (key == "log_level") return check_choice(key, value, {"error", "warn", "info", "debug"});
   if ((key == "root" || key == "socket") && !value.starts_with('/'))
     return usage_error(fmt::format("{}: '{}' is not an absolute path", key, printable(value)));

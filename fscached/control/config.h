@@ -23,7 +23,10 @@ struct Config {
   std::string socket = kDefaultSocket;
   std::string backend = "auto";
   std::string log_level = "info";
-  std::string domain = "fscached";  // within which cachefiles shares blobs
+  // [cachefiles]
+  std::string domain = "fscached";  // images of one domain share blobs; empty = none do
+  uint64_t blocks_run = 2, blocks_cull = 1, blocks_stop = 0;  // percent of the file system kept free
+  uint64_t files_run = 2, files_cull = 1, files_stop = 0;
   uint64_t fetch_memory = kDefaultFetchMemory;
   uint64_t decode_threads = 0;             // 0 = processors
   bool complete = false;                   // fetch the rest of each blob in the background

@@ -8,6 +8,7 @@
 #include "fscached/control/daemon.h"
 #include "fscached/control/server.h"
 #include "fscached/keeper/worker_process.h"
+#include "fscached/kernel/cachefiles.h"
 #include "fscached/kernel/fanotify.h"
 
 namespace fscached {
@@ -22,7 +23,9 @@ LogLevel level_of(const std::string& name) {
   return name == "debug" ? LogLevel::debug : LogLevel::info;
 }
 
-Result<std::unique_ptr<KernelBackend>> open_backend(const std::string& /*name*/, KeeperLink& link) {
+Result<std::unique_ptr<KernelBackend>> open_backend(const std::string& name, KeeperLink& link) {
+  if (name == "cachefiles")
+    return std::unique_ptr<KernelBackend>(std::make_unique<CachefilesBackend>(keeper::kWorkerKernel));
   TRY_ASSIGN(Journal journal, Journal::map(keeper::kWorkerJournal));
   TRY_ASSIGN(auto backend, FanotifyBackend::create(keeper::kWorkerKernel, std::move(journal), link));
   return std::unique_ptr<KernelBackend>(std::move(backend));

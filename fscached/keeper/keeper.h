@@ -18,9 +18,10 @@ namespace fscached::keeper {
 using Clock = std::chrono::steady_clock;
 
 struct KeeperOptions {
-  std::string root;                           // absolute
-  std::string socket;                         // path of the control socket
-  std::string backend;                        // auto, or one mechanism's name
+  std::string root;     // absolute
+  std::string socket;   // path of the control socket
+  std::string backend;  // auto, or one mechanism's name
+  CacheLimits cache_limits;
   std::vector<std::string> worker_arguments;  // passed through; the keeper adds which mechanism it is
 };
 

@@ -57,4 +57,16 @@ class Mechanism {
 // mounted.
 Result<std::unique_ptr<Mechanism>> open_fanotify(const std::string& root);
 
+// Percent of the file system that stay free, 0 <= stop < cull < run < 100: below `stop` the kernel takes no
+// more data for the cache.
+struct SpaceLimits {
+  uint64_t run = 2;
+  uint64_t cull = 1;
+  uint64_t stop = 0;
+};
+struct CacheLimits {
+  SpaceLimits blocks, files;
+};
+Result<std::unique_ptr<Mechanism>> open_cachefiles(const std::string& root, const CacheLimits& limits);
+
 }  // namespace fscached::keeper

@@ -59,8 +59,20 @@ Result<void> Keeper::prepare_root() {
   return os::make_directory("mounts", 0700);
 }
 
+// cachefiles first: with it the kernel asks only for what is not there, and a daemon's death is no danger.
 Result<void> Keeper::open_mechanism() {
-  TRY_ASSIGN(mechanism_, open_fanotify(options_.root));
+  auto cachefiles = options_.backend == "fanotify"
+                        ? Result<std::unique_ptr<Mechanism>>(make_error(Code::unsupported, "not asked for"))
+                        : open_cachefiles(options_.root, options_.cache_limits);
+  if (cachefiles) {
+    mechanism_ = std::move(*cachefiles);
+  } else if (options_.backend == "cachefiles") {
+    return std::move(cachefiles).error();
+  } else {
+    auto fanotify = open_fanotify(options_.root);
+    if (!fanotify) return std::move(fanotify).error();
+    mechanism_ = std::move(*fanotify);
+  }
   options_.worker_arguments.push_back(fmt::format("backend={}", mechanism_->name()));
   return {};
 }

@@ -1,0 +1,133 @@
+// cachefiles: the bound device. Mounts name an fsid, not a file; the cache belongs to the kernel.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "erofs-format/base/log.h"
+#include "fscached/keeper/leftovers.h"
+#include "fscached/keeper/mechanism.h"
+#include "fscached/kernel/cache_directory.h"
+#include "fscached/kernel/cachefiles_abi.h"
+#include "fscached/limits.h"
+
+namespace fscached::keeper {
+
+namespace {
+
+// A superblock has its bootstrap's file in use.
+class CookieHold final : public Hold {
+ public:
+  CookieHold(int device, CookieName bootstrap) : device_(device), bootstrap_(std::move(bootstrap)) {}
+  bool superblock_lives() override {
+    auto in_use = cache_file_in_use(device_, kCachefilesFolder, bootstrap_);
+    // In doubt it lives: somebody may read.
+    return !in_use || *in_use;
+  }
+
+ private:
+  int device_;
+  CookieName bootstrap_;
+};
+
+class CachefilesMechanism final : public Mechanism {
+ public:
+  explicit CachefilesMechanism(os::UniqueFd device) : device_(std::move(device)) {}
+  const char* name() const override { return "cachefiles"; }
+  int kernel_descriptor() const override { return device_.get(); }
+  Result<MountPlan> plan(const Message& message) override;
+
+ private:
+  os::UniqueFd device_;
+};
+
+Result<MountPlan> CachefilesMechanism::plan(const Message& message) {
+  std::string fsid = text_of(message.fsid), domain = text_of(message.domain);
+  TRY(check_cookie_word("fsid", fsid));
+  MountPlan plan;
+  plan.link_first = true;
+  plan.parameters.emplace_back("fsid", fsid);
+  if (!domain.empty()) {
+    TRY(check_cookie_word("domain", domain));
+    plan.parameters.emplace_back("domain_id", domain);
+  }
+  plan.hold = std::make_unique<CookieHold>(device_.get(), CookieName{volume_key(fsid, domain), fsid});
+  return plan;
+}
+
+// Kernels without the option take it, say so in the log of the context and go on.
+Result<void> check_fsid_option() {
+  os::UniqueFd context(fsopen("erofs", FSOPEN_CLOEXEC));
+  if (!context.valid()) return errno_error("cachefiles: fsopen erofs (EROFS_FS in this kernel?)");
+  bool taken = fsconfig(context.get(), FSCONFIG_SET_STRING, "fsid", "probe", 0) == 0;
+  char line[512];
+  ssize_t size = read(context.get(), line, sizeof(line));
+  if (taken && size <= 0) return {};
+  return make_error(Code::unsupported,
+                    "cachefiles: EROFS has no option fsid (EROFS_FS_ONDEMAND, Linux 5.19 to 7.1)");
+}
+
+Result<os::UniqueFd> open_device() {
+  os::UniqueFd device(::open(abi::kCachefilesDevice, O_RDWR | O_CLOEXEC | O_NONBLOCK));
+  if (device.valid()) return device;
+  const char* hint = errno == ENOENT  ? " (CACHEFILES in this kernel? modprobe cachefiles)"
+                     : errno == EPERM ? " (needs CAP_SYS_ADMIN)"
+                     : errno == EBUSY ? " (another daemon has it)"
+                                      : "";
+  return errno_error(fmt::format("{}{}", abi::kCachefilesDevice, hint));
+}
+
+Result<void> command(const os::UniqueFd& device, const std::string& line) {
+  if (write(device.get(), line.data(), line.size()) < 0) return errno_error("cachefiles: " + line);
+  return {};
+}
+
+// Each is checked against the two others as they stand: this order never passes through a wrong state.
+Result<void> set_limits(const os::UniqueFd& device, char kind, const SpaceLimits& limits) {
+  TRY(command(device, fmt::format("{}stop 0%", kind)));
+  TRY(command(device, fmt::format("{}run 99%", kind)));
+  TRY(command(device, fmt::format("{}cull {}%", kind, limits.cull)));
+  TRY(command(device, fmt::format("{}run {}%", kind, limits.run)));
+  return command(device, fmt::format("{}stop {}%", kind, limits.stop));
+}
+
+Result<void> bind_cache(const os::UniqueFd& device, const std::string& root, const CacheLimits& limits) {
+  TRY(set_limits(device, 'b', limits.blocks));
+  TRY(set_limits(device, 'f', limits.files));
+  TRY(command(device, fmt::format("dir {}/{}", root, kCachefilesFolder)));
+  TRY(command(device, "tag fscached"));
+  auto bound = command(device, "bind ondemand");
+  if (bound) return {};
+  int error = bound.error().sys_errno;
+  if (error == EOPNOTSUPP)
+    return std::move(bound).error().within(
+        root + ": its file system cannot back the cache (ext4, XFS and btrfs can)");
+  if (error == EINVAL) return std::move(bound).error().within("CACHEFILES_ONDEMAND in this kernel?");
+  return bound;
+}
+
+// Only one daemon can have the device: who mounted by fsid before is dead, and with it the cache of its
+// mounts.
+Result<void> detach_dead_mounts() {
+  TRY_ASSIGN(auto detached, detach_leftovers([](const MountedErofs& mount) {
+               return mount.options.find(",fsid=") != std::string::npos;
+             }));
+  for (const std::string& mountpoint : detached)
+    log_line(LogLevel::error, "keeper",
+             mountpoint + ": was left mounted by a daemon that died: detached, its readers saw errors");
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Mechanism>> open_cachefiles(const std::string& root, const CacheLimits& limits) {
+  TRY(check_fsid_option());
+  TRY_ASSIGN(os::UniqueFd device, open_device());
+  TRY(detach_dead_mounts());
+  TRY(os::make_directory(kCachefilesFolder, 0700));
+  TRY(os::make_directory("presence", 0700));
+  TRY(bind_cache(device, root, limits));
+  return std::unique_ptr<Mechanism>(std::make_unique<CachefilesMechanism>(std::move(device)));
+}
+
+}  // namespace fscached::keeper

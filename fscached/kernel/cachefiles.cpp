@@ -1,0 +1,275 @@
+#include "fscached/kernel/cachefiles.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "erofs-format/base/log.h"
+#include "fscached/kernel/cachefiles_abi.h"
+#include "fscached/kernel/existing_file.h"
+#include "fscached/limits.h"
+
+namespace fscached {
+
+namespace {
+
+void error_line(const std::string& message) { log_line(LogLevel::error, "cachefiles", message); }
+
+std::string presence_path(const CookieName& name) {
+  return fmt::format("presence/{}/{}", name.volume, name.cookie);
+}
+
+CookieName bootstrap_cookie(const KernelName& image) {
+  return {volume_key(image.fsid, image.domain), image.fsid};
+}
+
+}  // namespace
+
+CachefilesBackend::CachefilesBackend(int device)
+    : device_(device), pending_(kMaxPendingReads), directory_(device, kCachefilesFolder) {
+  for (uint32_t i = kMaxPendingReads; i-- > 0;) free_.push_back(i);
+}
+
+// What is not answered the kernel gives to the next worker.
+CachefilesBackend::~CachefilesBackend() {
+  if (poll_) loop_->cancel(poll_);
+}
+
+Result<void> CachefilesBackend::command(const std::string& line) {
+  if (::write(device_, line.data(), line.size()) < 0) return errno_error("cachefiles: " + line);
+  return {};
+}
+
+// --- files -------------------------------------------------------------------
+
+void CachefilesBackend::restore(Loop& loop, KernelSink& sink, std::vector<keeper::Received>) {
+  loop_ = &loop;
+  sink_ = &sink;
+}
+
+AttachedFile CachefilesBackend::add_blob(const CookieName& name, const BlobLayout& layout,
+                                         std::optional<Presence> presence) {
+  Known& known = known_[name];
+  known.cookie = std::make_shared<Cookie>(*loop_, directory_, name, layout.file_size());
+  known.id = ++last_id_;
+  AttachedFile attached;
+  attached.id = known.id;
+  attached.file = known.cookie;
+  attached.presence_path = presence_path(name);
+  attached.presence = std::move(presence);
+  return attached;
+}
+
+void CachefilesBackend::attach(const KernelName& image, Layout layout, Attached done) {
+  CookieName name = {volume_key(image.fsid, image.domain), layout->blob().id};
+  auto found = known_.find(name);
+  if (found != known_.end()) {
+    Known& known = found->second;
+    if (known.local || known.cookie->size() != layout->file_size())
+      return done(
+          make_error(Code::invalid_argument,
+                     fmt::format("blob {}: another image of its domain says it has {} bytes, this one {}",
+                                 name.cookie, known.cookie->size(), layout->file_size())));
+    known.uses++;
+    return done(AttachedFile{known.id, known.cookie, presence_path(name), std::nullopt});
+  }
+  std::string path = presence_path(name);
+  if (auto made = os::make_directories(os::parent_directory(path), 0700); !made)
+    return done(std::move(made).error());
+  // The files of a predecessor are in use: the kernel has kept them since.
+  if (!started_) return done(add_blob(name, *layout, load_presence(path)));
+  directory_.run([this, image, name, layout, path, done = std::move(done)] {
+    auto presence = std::make_shared<Result<std::optional<Presence>>>(
+        admit_existing_file(directory_, name, *layout, path));
+    loop_->post([this, image, name, layout, presence, done] {
+      if (!*presence) return done(std::move(*presence).error());
+      // Two images with the same new blob came at once.
+      if (known_.count(name)) return attach(image, layout, done);
+      done(add_blob(name, *layout, std::move(**presence)));
+    });
+  });
+}
+
+void CachefilesBackend::let_go(ObjectId id) {
+  for (auto known = known_.begin(); known != known_.end(); ++known) {
+    if (known->second.id != id || --known->second.uses > 0) continue;
+    known_.erase(known);
+    return sink_->on_released(id);
+  }
+}
+
+Result<void> CachefilesBackend::offer(const KernelName& image) {
+  TRY(check_cookie_word("fsid", image.fsid));
+  if (!image.domain.empty()) TRY(check_cookie_word("domain", image.domain));
+  CookieName name = bootstrap_cookie(image);
+  if (known_.count(name))
+    return make_error(Code::invalid_argument, fmt::format("fsid '{}': is in use", image.fsid));
+  std::string path = fmt::format("mounts/{}/image.boot", image.id);
+  TRY_ASSIGN(os::UniqueFd source, os::open(path, O_RDONLY | O_NOFOLLOW));
+  TRY_ASSIGN(struct stat status, os::stat_of(source.get(), path));
+  Known& known = known_[name];
+  known.cookie = std::make_shared<Cookie>(*loop_, directory_, name, static_cast<uint64_t>(status.st_size));
+  known.local = std::make_shared<LocalCookie>(*loop_, known.cookie, std::move(source));
+  return {};
+}
+
+// Its file is of no use to another image.
+void CachefilesBackend::withdraw(const KernelName& image) {
+  CookieName name = bootstrap_cookie(image);
+  known_.erase(name);
+  directory_.run([this, name] {
+    if (auto culled = directory_.cull(name); !culled) error_line(culled.error().message);
+  });
+}
+
+void CachefilesBackend::describe_mount(const KernelName& image, const std::vector<ObjectId>&,
+                                       keeper::Message& message) const {
+  keeper::put_text(message.fsid, image.fsid);
+  keeper::put_text(message.domain, image.domain);
+}
+
+// --- messages ------------------------------------------------------------------
+
+// What the files of a predecessor hold, the kernel knows better than any record.
+void CachefilesBackend::report_kept() {
+  for (auto& [name, known] : known_) {
+    if (known.local) continue;
+    auto file = directory_.open(name, O_RDONLY);
+    if (!file) continue;
+    Extent whole = {0, known.cookie->size()};
+    if (auto data = data_extents(file->get(), whole)) sink_->on_kept(known.id, whole, *data);
+  }
+}
+
+void CachefilesBackend::start() {
+  started_ = true;
+  report_kept();
+  // Requests a predecessor had read and not answered come again.
+  if (auto restored = command("restore"); !restored)
+    log_line(LogLevel::warn, "cachefiles",
+             restored.error().message + ": readers that wait while a worker dies will see errors");
+  poll_ = loop_->poll(device_, POLLIN, [this](int32_t) { drain(); });
+  drain();
+}
+
+// An empty read is normal: the read itself may have begun to open a file again, which wakes the poll when
+// done.
+void CachefilesBackend::drain() {
+  if (draining_) return;
+  draining_ = true;
+  full_ = false;
+  unsigned reads = 0;
+  while (read_message()) {
+    if (++reads < kReadsPerWakeUp) continue;
+    loop_->after_ms(0, [this](int32_t) { drain(); });
+    break;
+  }
+  draining_ = false;
+}
+
+bool CachefilesBackend::read_message() {
+  if (free_.empty()) {
+    full_ = true;
+    return false;
+  }
+  uint8_t buffer[kMaxCachefilesMessage];
+  ssize_t size = ::read(device_, buffer, sizeof(buffer));
+  if (size < 0 && errno == EINTR) return true;
+  if (size <= 0) {
+    if (size < 0) error_line(errno_error("read").message);
+    return false;
+  }
+  CachefilesMessage message;
+  auto parsed = parse_cachefiles_message(ByteView(buffer, static_cast<size_t>(size)), message);
+  if (!parsed) {
+    error_line(parsed.error().message);
+    if (message.fd >= 0) close(message.fd);
+    return true;
+  }
+  handle(message);
+  return true;
+}
+
+void CachefilesBackend::handle(const CachefilesMessage& message) {
+  switch (message.kind) {
+    case CachefilesMessage::Kind::open: return on_open(message);
+    case CachefilesMessage::Kind::close: return on_close(message);
+    case CachefilesMessage::Kind::read: return on_read(message);
+    case CachefilesMessage::Kind::unknown: return;
+  }
+}
+
+// Answered at once from what is known: the kernel waits for it where nothing can interrupt it.
+void CachefilesBackend::on_open(const CachefilesMessage& message) {
+  os::UniqueFd descriptor(message.fd);
+  fcntl(descriptor.get(), F_SETFD, FD_CLOEXEC);
+  CookieName name = {message.volume_key, message.cookie_key};
+  auto found = known_.find(name);
+  if (found == known_.end()) {
+    error_line(fmt::format("{} of {}: is asked for, but no image has it", printable(name.cookie),
+                           printable(name.volume)));
+    if (auto refused = command(fmt::format("copen {},{}", message.id, -ENOENT)); !refused)
+      error_line(refused.error().message);
+    return;
+  }
+  Known& known = found->second;
+  auto answered = command(fmt::format("copen {},{}", message.id, known.cookie->size()));
+  if (!answered) return error_line(answered.error().message);
+  known.cookie->opened(std::move(descriptor));
+  std::erase_if(open_, [&](const auto& entry) { return entry.second == name; });
+  open_.emplace(message.object, name);
+  // Metadata should not wait for anybody later. Before its first mount the file has no name yet.
+  if (known.local) known.local->fill({0, known.cookie->size()}, [](const Result<void>&) {});
+}
+
+void CachefilesBackend::on_close(const CachefilesMessage& message) {
+  auto opening = open_.find(message.object);
+  if (opening == open_.end()) return;
+  auto found = known_.find(opening->second);
+  if (found != known_.end()) found->second.cookie->closed();
+  open_.erase(opening);
+}
+
+Ticket CachefilesBackend::take_slot(std::shared_ptr<Cookie> cookie, uint32_t request) {
+  uint32_t slot = free_.back();
+  free_.pop_back();
+  pending_[slot] = {std::move(cookie), request};
+  return Ticket(*this, slot);
+}
+
+void CachefilesBackend::on_read(const CachefilesMessage& message) {
+  counters_.events++;
+  auto opening = open_.find(message.object);
+  auto found = opening == open_.end() ? known_.end() : known_.find(opening->second);
+  if (found == known_.end()) return error_line("a read of a file that was not opened");
+  Known& known = found->second;
+  Extent range = {message.offset, message.count};
+  Ticket ticket = take_slot(known.cookie, message.id);
+  auto data = known.cookie->on_read(range);
+  if (!data) return error_line(data.error().message);
+  if (!known.local) {
+    sink_->on_kept(known.id, range, *data);
+    return sink_->on_request({known.id, range.offset, range.size, 0}, std::move(ticket));
+  }
+  auto held = std::make_shared<Ticket>(std::move(ticket));
+  known.local->fill(range, [held](const Result<void>& filled) {
+    if (!filled) error_line(filled.error().message);
+    filled ? held->allow() : held->fail();
+  });
+}
+
+// The reader looks whether the data is there now: without it, it gets EIO.
+void CachefilesBackend::answer(uint32_t slot, int error) {
+  Pending pending = std::move(pending_[slot]);
+  (error ? counters_.denied : counters_.allowed)++;
+  if (auto completed = pending.cookie->complete(pending.request); !completed)
+    error_line(completed.error().message);
+  free_.push_back(slot);
+  if (full_ && free_.size() >= kMaxPendingReads / 2) {
+    full_ = false;
+    loop_->after_ms(0, [this](int32_t) { drain(); });
+  }
+}
+
+}  // namespace fscached

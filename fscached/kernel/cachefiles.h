@@ -1,0 +1,75 @@
+// The on-demand mode of /dev/cachefiles (kernel/on-demand.md 1): the kernel names files by keys, opens them,
+// and asks for what its own cache does not hold.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "fscached/kernel/cachefiles_wire.h"
+#include "fscached/kernel/cookie.h"
+#include "fscached/kernel/kernel_backend.h"
+#include "fscached/kernel/local_cookie.h"
+
+namespace fscached {
+
+class CachefilesBackend final : public KernelBackend {
+ public:
+  // `device`: bound, borrowed.
+  explicit CachefilesBackend(int device);
+  ~CachefilesBackend() override;
+
+  const char* name() const override { return "cachefiles"; }
+  void restore(Loop& loop, KernelSink& sink, std::vector<keeper::Received> files) override;
+  void start() override;
+  void attach(const KernelName& image, Layout layout, Attached done) override;
+  void let_go(ObjectId id) override;
+  Result<void> offer(const KernelName& image) override;
+  void withdraw(const KernelName& image) override;
+  void describe_mount(const KernelName& image, const std::vector<ObjectId>& objects,
+                      keeper::Message& message) const override;
+  void answer(uint32_t slot, int error) override;
+  const KernelCounters& counters() const override { return counters_; }
+  size_t pending() const override { return pending_.size() - free_.size(); }
+
+ private:
+  // A key the kernel may open.
+  struct Known {
+    std::shared_ptr<Cookie> cookie;
+    ObjectId id = 0;                     // of a blob
+    std::shared_ptr<LocalCookie> local;  // of a bootstrap: where its bytes are
+    unsigned uses = 1;
+  };
+  struct Pending {
+    std::shared_ptr<Cookie> cookie;
+    uint32_t request = 0;
+  };
+
+  void drain();
+  bool read_message();
+  void handle(const CachefilesMessage& message);
+  void on_open(const CachefilesMessage& message);
+  void on_close(const CachefilesMessage& message);
+  void on_read(const CachefilesMessage& message);
+  Ticket take_slot(std::shared_ptr<Cookie> cookie, uint32_t request);
+  Result<void> command(const std::string& line);
+  AttachedFile add_blob(const CookieName& name, const BlobLayout& layout, std::optional<Presence> presence);
+  void report_kept();
+
+  int device_;
+  Loop* loop_ = nullptr;
+  KernelSink* sink_ = nullptr;
+  Loop::Id poll_ = 0;
+  bool started_ = false;
+  bool draining_ = false;
+  bool full_ = false;  // stopped reading because no slot was free
+  std::map<CookieName, Known> known_;
+  std::map<uint32_t, CookieName> open_;  // by the kernel's number of the opening
+  ObjectId last_id_ = 0;
+  std::vector<Pending> pending_;
+  std::vector<uint32_t> free_;
+  KernelCounters counters_;
+  CacheDirectory directory_;  // last: its thread ends before what it uses
+};
+
+}  // namespace fscached

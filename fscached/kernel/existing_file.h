@@ -1,0 +1,21 @@
+// What to do with a file the cache has from earlier: the kernel serves every byte in it without asking
+// anybody.
+#pragma once
+
+#include "fscached/kernel/cache_directory.h"
+#include "fscached/object/blob_layout.h"
+#include "fscached/object/presence.h"
+
+namespace fscached {
+
+// Whether each known chunk that has data in the file is one `presence` vouches for.
+bool vouches_for(const Presence& presence, const BlobLayout& layout, const std::vector<Extent>& data);
+
+// The presence of a file that may stay; none when there is no file, or when it was removed because nobody
+// vouches for its data (its daemon did not end well, or the images of the blob disagree). Inside
+// CacheDirectory::run().
+Result<std::optional<Presence>> admit_existing_file(const CacheDirectory& directory, const CookieName& name,
+                                                    const BlobLayout& layout,
+                                                    const std::string& presence_path);
+
+}  // namespace fscached
