@@ -85,6 +85,7 @@ Result<std::shared_ptr<BlobObject>> Daemon::adopt(AttachedFile attached,
   std::shared_ptr<BlobObject>& object = objects_[attached.id];
   if (!object) {
     object = std::make_shared<BlobObject>(environment(), std::move(attached), std::move(layout));
+    object->begin();
   } else {
     TRY(object->learn(*layout));
     if (attached.watched) object->set_watched();
@@ -97,9 +98,15 @@ void Daemon::attach(const KernelName& image, std::shared_ptr<const BlobLayout> l
                     std::shared_ptr<Storage> source,
                     std::function<void(Result<std::shared_ptr<BlobObject>>)> done) {
   backend_->attach(image, layout,
-                   [this, layout, source, done = std::move(done)](Result<AttachedFile> attached) {
+                   [this, image, layout, source, done = std::move(done)](Result<AttachedFile> attached) {
                      if (!attached) return done(std::move(attached).error());
                      ObjectId id = attached->id;
+                     // An earlier life of the blob is still writing what this one would read.
+                     if (auto saving = releasing_.find(attached->presence_path); saving != releasing_.end())
+                       return saving->second.push_back([this, id, image, layout, source, done] {
+                         backend_->let_go(id);
+                         attach(image, layout, source, done);
+                       });
                      auto object = adopt(std::move(*attached), layout, source);
                      if (!object) backend_->let_go(id);
                      done(std::move(object));
@@ -148,10 +155,11 @@ void Daemon::on_released(ObjectId id) {
   if (found == objects_.end()) return;
   std::shared_ptr<BlobObject> object = std::move(found->second);
   objects_.erase(found);
-  saves_under_way_++;
+  releasing_[object->presence_path()];
   object->save(true, [this, object](Result<void> saved) {
     if (!saved) log_error(saved.error());
-    saves_under_way_--;
+    auto waiting = releasing_.extract(object->presence_path());
+    for (auto& attach_now : waiting.mapped()) attach_now();
     exit_when_saved();
   });
 }
@@ -255,7 +263,7 @@ void Daemon::stop() {
 
 // Control threads may still wait for clients: there is nothing left to tell them.
 void Daemon::exit_when_saved() {
-  if (stopping_ && saves_under_way_ == 0) _exit(0);
+  if (stopping_ && releasing_.empty()) _exit(0);
 }
 
 }  // namespace fscached

@@ -74,6 +74,8 @@ class Daemon final : public KernelSink {
   // Starts what follows a mount: marks of complete blobs go, the rest may come in the background.
   void image_shown(uint32_t id);
 
+  // Whether the presence of blobs that were let go is on its way to the disk.
+  bool is_saving() const { return !releasing_.empty(); }
   const Config& config() const { return config_; }
   const ObjectCounters& object_counters() const { return object_counters_; }
   const StorageCounters& storage_counters() const { return storage_counters_; }
@@ -105,7 +107,8 @@ class Daemon final : public KernelSink {
   std::map<ObjectId, std::shared_ptr<BlobObject>> objects_;
   std::map<uint32_t, MountedImage> images_;
   uint32_t last_mount_ = 0;
-  unsigned saves_under_way_ = 0;
+  // Presence files that are being written because their blobs were let go; who waits to attach those again.
+  std::map<std::string, std::vector<std::function<void()>>> releasing_;
   bool stopping_ = false;
   uint64_t started_ns_ = 0;
   DecodePool pool_;  // last: its threads end before what they use

@@ -12,6 +12,7 @@ namespace fscached {
 
 namespace {
 
+constexpr auto kSaveStep = std::chrono::milliseconds(5);
 constexpr auto kProgressInterval = std::chrono::milliseconds(200);
 constexpr std::string_view kPresenceSuffix = ".presence";
 
@@ -69,6 +70,8 @@ Result<uint64_t> distrust_unused(const Daemon& daemon, const std::set<std::strin
 Result<json> scrub_cache(Daemon& daemon, const Progress& progress) {
   auto scrubbing = std::make_shared<Scrubbing>();
   daemon.on_loop<bool>([&] { return start_all(daemon, scrubbing), true; });
+  // A blob that was let go just now is being called clean.
+  while (daemon.on_loop<bool>([&] { return daemon.is_saving(); })) std::this_thread::sleep_for(kSaveStep);
   TRY_ASSIGN(uint64_t unused, distrust_unused(daemon, scrubbing->blobs));
   ScrubReport sum;
   for (;;) {

@@ -21,6 +21,7 @@ BlobObject::BlobObject(ObjectEnvironment environment, AttachedFile attached,
       watched_(attached.watched) {
   recount();
   if (attached.presence) believe(*attached.presence);
+  clean_on_disk_ = attached.presence && attached.presence->clean;
 }
 
 // --- knowledge ---------------------------------------------------------------
@@ -342,6 +343,10 @@ void BlobObject::write(const std::shared_ptr<Fetch>& fetch, uint32_t chunk, cons
     return settle(fetch, chunk, {});
   }
   auto self = shared_from_this();
+  if (clean_on_disk_)
+    return unclean([self, fetch, chunk, raw, done](Result<void> result) {
+      result ? self->write(fetch, chunk, raw, done) : self->settle(fetch, chunk, std::move(result));
+    });
   uint64_t offset = fetch->layout->chunk(chunk).uncompressed_offset + done;
   ByteView rest = std::as_const(*raw).bytes().subspan(done);
   file_->write(offset, rest, [self, fetch, chunk, raw, done](int32_t result) {
@@ -477,21 +482,41 @@ void BlobObject::save(bool clean, Finished finished) {
     return os::publish_file(self->presence_path_, encode_presence(*presence), 0600);
   };
   auto syncing = std::make_shared<std::vector<uint32_t>>(std::exchange(unsynced_, {}));
-  file_->sync([self, write_file, syncing, finished = std::move(finished)](int32_t result) {
+  file_->sync([self, write_file, presence, syncing, finished = std::move(finished)](int32_t result) {
     if (result < 0) {
       self->forget(*syncing);
       return self->saved(errno_error("cache file of blob " + self->blob_id(), -result), finished);
     }
-    self->environment_.pool.run<Result<void>>(
-        write_file, [self, finished](Result<void> written) { self->saved(std::move(written), finished); });
+    self->environment_.pool.run<Result<void>>(write_file, [self, presence, finished](Result<void> written) {
+      if (written) self->clean_on_disk_ = presence->clean;
+      self->saved(std::move(written), finished);
+    });
+  });
+}
+
+void BlobObject::begin() {
+  if (!clean_on_disk_) return;
+  unclean([](const Result<void>& result) {
+    if (!result) log_line(LogLevel::warn, "object", result.error().message);
+  });
+}
+
+void BlobObject::unclean(Finished finished) {
+  to_unclean_.push_back(std::move(finished));
+  if (to_unclean_.size() > 1) return;
+  save(false, [self = shared_from_this()](const Result<void>& result) {
+    for (Finished& waiting : std::exchange(self->to_unclean_, {})) waiting(result);
   });
 }
 
 // After a failed sync the kernel takes the pages for written: they are right as long as they stay in memory,
 // and nobody would try again to write them. Fetched again, they are.
 void BlobObject::forget(const std::vector<uint32_t>& chunks) {
-  for (uint32_t chunk : chunks)
-    if (states_[chunk] == State::present) states_[chunk] = State::absent;
+  for (uint32_t chunk : chunks) {
+    if (states_[chunk] != State::present) continue;
+    states_[chunk] = State::absent;
+    watch_again();
+  }
   recount();
 }
 

@@ -47,9 +47,12 @@ class BlobObject : public std::enable_shared_from_this<BlobObject> {
 
   ObjectId id() const { return id_; }
   const std::string& blob_id() const { return layout_->blob().id; }
+  const std::string& presence_path() const { return presence_path_; }
   const BlobLayout& layout() const { return *layout_; }
   // Another image's knowledge of the same blob.
   Result<void> learn(const BlobLayout& other);
+  // What the disk calls clean is trusted by the next start: no longer, from the moment it is in use.
+  void begin();
   // Sources are tried in the order they came.
   void add_source(std::shared_ptr<Storage> source);
   // A new mount makes the kernel ask again.
@@ -127,6 +130,7 @@ class BlobObject : public std::enable_shared_from_this<BlobObject> {
   void release_waiters(uint32_t chunk, const Error* error);
   Presence claims(bool clean) const;
   void forget(const std::vector<uint32_t>& chunks);
+  void unclean(Finished finished);
   void saved(Result<void> result, const Finished& finished);
   void complete_next(const std::shared_ptr<Completion>& completion);
   void recount();
@@ -151,6 +155,8 @@ class BlobObject : public std::enable_shared_from_this<BlobObject> {
   bool watched_ = true;
   bool dirty_ = false;
   bool saving_ = false;
+  bool clean_on_disk_ = false;        // as far as it was published
+  std::vector<Finished> to_unclean_;  // what waits for that to end
   std::vector<std::pair<bool, Finished>> waiting_saves_;
 };
 

@@ -273,6 +273,51 @@ TEST_CASE("object: after a clean stop presence is believed, after an unclean one
   }
 }
 
+TEST_CASE(
+    "object: what is clean on the disk is unclean before anything is written, also when that fails at "
+    "first") {
+  World world;
+  bool saved = false;
+  world.request(1, 0, kStep);
+  world.run_until([&] { return world.answered(1); });
+  world.object->save(true, [&](Result<void> result) { saved = bool(result); });
+  world.run_until([&] { return saved; });
+  CHECK(world.saved().clean);
+  world.make(0xff, world.saved());
+  int writes = 0;
+  bool refuse = true;
+  world.loop->fault = [&](FaultyLoop::Operation operation) -> std::optional<int32_t> {
+    if (operation == FaultyLoop::Operation::write) {
+      writes++;
+      CHECK_FALSE(world.saved().clean);
+    }
+    return operation == FaultyLoop::Operation::sync && refuse ? std::optional(-EIO) : std::nullopt;
+  };
+  world.request(2, kStep, 2 * kStep);
+  world.run_until([&] { return world.answered(2); });
+  CHECK(world.kernel.answers[2] == Answers{EIO});
+  CHECK(writes == 0);
+  refuse = false;
+  world.request(3, 0, 3 * kStep);
+  world.run_until([&] { return world.answered(3); });
+  CHECK(world.kernel.answers[3] == Answers{0});
+  CHECK(writes == 2);
+  world.make(0xff, world.saved());
+  CHECK_FALSE(world.saved().clean);
+}
+
+TEST_CASE("object: a blob that is used is unclean on the disk, also when nothing is written") {
+  World world;
+  bool saved = false;
+  world.object->complete(
+      0, [&](Result<void>) { world.object->save(true, [&](Result<void> r) { saved = bool(r); }); });
+  world.run_until([&] { return saved; });
+  world.make(0xff, world.saved());
+  CHECK(world.object->is_complete());  // trusted this time
+  world.object->begin();
+  world.run_until([&] { return !world.saved().clean; });
+}
+
 TEST_CASE("object: presence is believed only for the digests it was written for") {
   World world;
   bool saved = false;
