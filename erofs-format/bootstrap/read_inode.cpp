@@ -98,7 +98,7 @@ Error wrong_layout(const Image& image, const InodeHead& head) {
 
 // The kernel takes the file's own chunk size, nydusd the image's: both must give the same bytes.
 Result<void> check_chunk_format(const Image& image, const Tree& tree, const ChunkIndex& index,
-                                const InodeHead& head, const std::vector<ChunkId>& chunks) {
+                                const InodeHead& head, const ChunkList& chunks) {
   uint64_t at = data_field(head.offset);
   uint32_t format = head.data;
   if (format & ~uint32_t{kChunkFormatBitsMask | kChunkFormatIndexes})
@@ -149,7 +149,6 @@ Result<void> read_chunk_list(Image& image, const Tree& tree, const ChunkIndex& i
     return image.corrupt(size_field(head.offset),
                          "inode: i_size asks for a chunk list longer than the image");
   head.end = at + raws.size_bytes();
-  inode.chunks.reserve(raws.size());
   for (uint64_t i = 0; i < count; i++) {
     uint64_t raw_size = std::min<uint64_t>(tree.chunk_size, head.size - i * tree.chunk_size);
     TRY_ASSIGN(ChunkId id,

@@ -15,11 +15,11 @@
 #include "erofs-format/base/cipher.h"
 #include "erofs-format/base/codec.h"
 #include "erofs-format/base/digest.h"
+#include "erofs-format/bootstrap/chunk_list.h"
 
 namespace erofs_format {
 
 using InodeId = uint32_t;  // index into Tree::inodes
-using ChunkId = uint32_t;  // index into Tree::chunks
 constexpr InodeId kRootInode = 0;
 constexpr InodeId kNoInode = UINT32_MAX;
 
@@ -44,7 +44,7 @@ struct Inode {
   InodeId parent = kNoInode;                       // directories only; the root is its own parent
   std::unique_ptr<Xattrs> xattrs;                  // null = none
   std::unique_ptr<std::vector<DirEntry>> entries;  // directories, sorted by name bytes
-  std::vector<ChunkId> chunks;                     // regular files: ceil(size / chunk_size)
+  ChunkList chunks;                                // regular files: ceil(size / chunk_size)
   std::string target;                              // symlinks
 
   bool is_directory() const { return S_ISDIR(mode); }

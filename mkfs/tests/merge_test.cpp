@@ -104,7 +104,7 @@ const Inode& at(const Tree& tree, const std::string& name) {
   return tree.inodes[0];
 }
 const Chunk& chunk_of(const Tree& tree, const std::string& name) {
-  return tree.chunks[at(tree, name).chunks.at(0)];
+  return tree.chunks[at(tree, name).chunks[0]];
 }
 
 template <typename... Layers>
