@@ -94,8 +94,8 @@ Result<std::shared_ptr<BlobObject>> Daemon::adopt(AttachedFile attached,
   return object;
 }
 
-void Daemon::attach(const KernelName& image, std::shared_ptr<const BlobLayout> layout,
-                    std::shared_ptr<Storage> source,
+void Daemon::attach(const KernelName& image, const std::shared_ptr<const BlobLayout>& layout,
+                    const std::shared_ptr<Storage>& source,
                     std::function<void(Result<std::shared_ptr<BlobObject>>)> done) {
   backend_->attach(image, layout,
                    [this, image, layout, source, done = std::move(done)](Result<AttachedFile> attached) {

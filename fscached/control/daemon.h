@@ -62,8 +62,9 @@ class Daemon final : public KernelSink {
   Result<std::shared_ptr<Storage>> storage(const std::string& where);
   // The object of an image's blob, new or extended; `done` may run at once. The image lets go of it when it
   // is gone.
-  void attach(const KernelName& image, std::shared_ptr<const BlobLayout> layout,
-              std::shared_ptr<Storage> source, std::function<void(Result<std::shared_ptr<BlobObject>>)> done);
+  void attach(const KernelName& image, const std::shared_ptr<const BlobLayout>& layout,
+              const std::shared_ptr<Storage>& source,
+              std::function<void(Result<std::shared_ptr<BlobObject>>)> done);
   // Forgets an image: nobody can ask for its data any more.
   void image_gone(uint32_t id);
   BlobObject* object(ObjectId id);
