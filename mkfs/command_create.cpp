@@ -120,7 +120,7 @@ Result<void> run(const Arguments& arguments) {
                                                     arguments.value("bootstrap"), options.blob.inline_meta}));
   WorkerPool pool(jobs);
   auto result = build_image(*source, options, pool, output.blob_fd(), output.blob_name());
-  if (!result) return std::move(result).error().within(path);
+  if (!result) return name_source(path, std::move(result).error());
   TRY_ASSIGN(std::string bootstrap, output.publish(*result));
   if (auto json = arguments.value("output-json")) TRY(write_output_json(*json, result->tree, bootstrap));
   std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;

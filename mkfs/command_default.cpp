@@ -31,7 +31,7 @@ Result<void> run(const Arguments& arguments) {
   TRY_ASSIGN(BuildOutput output, BuildOutput::open(paths));
   WorkerPool pool(jobs);
   auto result = build_image(*source, options, pool, output.blob_fd(), output.blob_name());
-  if (!result) return std::move(result).error().within(path);
+  if (!result) return name_source(path, std::move(result).error());
   TRY(output.publish(*result));
   std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;
   return write_report(arguments, *result, seconds.count());

@@ -67,12 +67,6 @@ Result<BuildResult> build(const LayoutFolder& source, const SourceLayer& layer, 
   return build_image(*entries, options, pool, file.fd(), file.temporary_path());
 }
 
-// Messages of the tar reader begin with the layer, those of the builder with the path in it.
-Error name_layer(const SourceLayer& layer, Error error) {
-  if (error.message.starts_with(layer.name)) return error;
-  return std::move(error).within(layer.name);
-}
-
 }  // namespace
 
 Result<ConvertedLayer> convert_layer(const LayoutFolder& source, const LayoutTransaction& target,
@@ -81,7 +75,7 @@ Result<ConvertedLayer> convert_layer(const LayoutFolder& source, const LayoutTra
   TRY(check_media_type(layer));
   TRY_ASSIGN(os::PendingFile file, target.new_blob());
   auto built = build(source, layer, options, pool, file, stop);
-  if (!built) return name_layer(layer, true_cause(source, layer, std::move(built).error()));
+  if (!built) return name_source(layer.name, true_cause(source, layer, std::move(built).error()));
 
   ConvertedLayer converted{
       std::move(built->tree), std::move(file), built->blob_digest, built->counters.bytes_out, {}, {}};

@@ -36,6 +36,12 @@ inline bool is_oci_whiteout(std::string_view path) {
   return path.starts_with(".wh.") || path.find("/.wh.") != path.npos;
 }
 
+// Messages of a source's reader begin with its name, those of the builder with the path in it.
+inline Error name_source(const std::string& name, Error error) {
+  if (error.message.starts_with(name + ":") || error.message.starts_with(name + "/")) return error;
+  return std::move(error).within(name);
+}
+
 class Source {
  public:
   virtual ~Source() = default;
