@@ -4,7 +4,7 @@
 #   make demo         install what is missing, build, and show one image from end to end
 #   make test         everything: unit, integration, fuzzers, real kernel (as root)
 #   make unit         unit tests only
-#   make kernel-test  tests against the running kernel (as root)
+#   make kernel-test  tests against real kernels (as root): KERNELS="host 6.1 6.12"
 #   make fuzz         every fuzzer for FUZZ_SECONDS (60)
 #   make bench        ratios against peers (scripts/bench)
 #   make format tidy  clang-format, clang-tidy
@@ -102,7 +102,8 @@ unit-tests: $(UNIT_TESTS)
 unit: unit-tests
 	$(Q)scripts/run-tests unit
 test: ; $(Q)scripts/test
-kernel-test: all ; $(Q)scripts/run-tests kernel
+KERNELS ?= host
+kernel-test: all ; $(Q)scripts/install-deps uml && scripts/run-tests $(addprefix --kernel ,$(KERNELS)) kernel
 fuzzers: $(FUZZERS)
 fuzz: ; $(Q)$(MAKE) MODE=fuzz fuzzers && scripts/fuzz $(FUZZ_SECONDS)
 demo: ; $(Q)scripts/demo

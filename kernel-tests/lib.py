@@ -26,6 +26,7 @@ import traceback
 import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import cachefiles  # noqa: E402
 import tree  # noqa: E402
 
 BIN = os.environ.get("BIN", os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "build/release/bin"))
@@ -33,6 +34,8 @@ MKFS = os.path.join(BIN, "mkfs.nydus-erofs")
 FSCACHED = os.path.join(BIN, "fscached")
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FIXTURES = os.environ.get("FIXTURES", os.path.join(os.path.dirname(TOP), "shared", "fixtures"))
+# Where the test runs and by which of the kernel's interfaces: a kernel booted for it (uml/boot) says so.
+KERNEL, MECHANISM = os.environ.get("KERNEL", "host"), os.environ.get("MECHANISM", "fanotify")
 COMMAND_TIMEOUT = 240
 READY_TIMEOUT = 20
 
@@ -96,10 +99,17 @@ def start(script):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     os.chmod(work(), 0o755)  # the daemon's worker is not root
     missing = missing_for_mount(work())
+    if missing and KERNEL != "host":  # that kernel was built to offer it
+        raise Failure("; ".join(missing))
     if missing:
         cases.skip(name, "; ".join(missing))
         sys.exit(0)
     return cases
+
+
+def scaled(on_host, in_guest):
+    """A number of repetitions: a guest is slower, and its memory small."""
+    return on_host if KERNEL == "host" else in_guest
 
 
 def work(*parts):
@@ -215,6 +225,8 @@ def missing_for_mount(folder):
     """What keeps fscached from mounting here with its cache in `folder`, in words; empty when nothing does."""
     if os.geteuid() != 0:
         return ["not root"]
+    if MECHANISM == "cachefiles":
+        return missing_cachefiles(folder)
     no_events = missing_pre_content(folder)
     # On a file system that cannot carry the cache the other probe would say something misleading.
     no_erofs = None if no_events and "file system" in no_events else missing_erofs(folder)
@@ -274,6 +286,22 @@ def missing_pre_content(folder):
         os.unlink(probe)
 
 
+def missing_cachefiles(folder):
+    cache = os.path.join(folder, ".probe")
+    os.mkdir(cache)
+    try:
+        device = cachefiles.Device()
+        try:
+            device.bind(cache)
+        finally:
+            device.close()
+    except OSError as error:
+        return [f"no on-demand mode of {cachefiles.PATH} (CACHEFILES_ONDEMAND) with a cache in {folder}: {error.strerror}"]
+    finally:
+        shutil.rmtree(cache)
+    return []
+
+
 # --- mounts ---------------------------------------------------------------------------------------------------------
 
 def check_call(result, what):
@@ -299,6 +327,16 @@ def erofs_mount_object(bootstrap, devices):
 @contextlib.contextmanager
 def kernel_mount(bootstrap, devices, mountpoint):
     """A mount by the kernel alone, without the daemon."""
+    mount = mount_from_files if MECHANISM == "fanotify" else mount_from_cookies
+    with mount(bootstrap, devices, mountpoint):
+        try:
+            yield mountpoint
+        finally:
+            unmount(mountpoint)
+
+
+@contextlib.contextmanager
+def mount_from_files(bootstrap, devices, mountpoint):
     os.makedirs(mountpoint, exist_ok=True)
     descriptor = erofs_mount_object(bootstrap, devices)
     try:
@@ -306,10 +344,27 @@ def kernel_mount(bootstrap, devices, mountpoint):
                    "move_mount")
     finally:
         os.close(descriptor)
+    yield
+
+
+@contextlib.contextmanager
+def mount_from_cookies(bootstrap, devices, mountpoint):
+    """The kernel asks for everything, and gets it from the files."""
+    blobs = {}
+    for cookie, path in ("bootstrap", bootstrap), *((os.path.basename(path), path) for path in devices):
+        with open(path, "rb") as file:
+            blobs[cookie] = file.read()
+    device = cachefiles.Device().bind(fresh_dir("kernel-cache"))
     try:
-        yield mountpoint
+        with cachefiles.Server(device, blobs) as server:
+            done = cachefiles.mount(mountpoint, *blobs)
+            if done.returncode:
+                raise Failure(f"mount: {done.stderr.strip()}")
+            yield
+        if server.problems:
+            raise Failure(f"{server.problems}")
     finally:
-        unmount(mountpoint)
+        device.close()
 
 
 def unmount(mountpoint):
@@ -337,8 +392,8 @@ class Daemon:
 
     def __enter__(self):
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([FSCACHED, "serve", "--root", self.root, "--socket", self.socket, *self.arguments],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen([FSCACHED, "serve", "--backend", MECHANISM, "--root", self.root, "--socket", self.socket,
+                                             *self.arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + READY_TIMEOUT
         while not self.answers():
             if self.process.poll() is not None:
