@@ -10,15 +10,12 @@ and ends with `cases.finish()`. An exception inside a case makes it `not ok`. `s
 process of its own process and mount namespace: whatever happens to it, its daemons and mounts go with it."""
 
 import contextlib
-import ctypes
-import errno
 import http.client
 import json
 import os
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
@@ -27,6 +24,8 @@ import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import cachefiles  # noqa: E402
+import kernel  # noqa: E402
+from kernel import MNT_DETACH, libc, unmount  # noqa: E402
 import tree  # noqa: E402
 
 BIN = os.environ.get("BIN", os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "build/release/bin"))
@@ -38,18 +37,6 @@ FIXTURES = os.environ.get("FIXTURES", os.path.join(os.path.dirname(TOP), "shared
 KERNEL, MECHANISM = os.environ.get("KERNEL", "host"), os.environ.get("MECHANISM", "fanotify")
 COMMAND_TIMEOUT = 240
 READY_TIMEOUT = 20
-
-libc = ctypes.CDLL(None, use_errno=True)
-
-# System calls without a wrapper in Debian 12's C library; the numbers are the same on every architecture.
-SYS_MOVE_MOUNT, SYS_FSOPEN, SYS_FSCONFIG, SYS_FSMOUNT = 429, 430, 431, 432
-FSCONFIG_SET_FLAG, FSCONFIG_SET_STRING, FSCONFIG_CMD_CREATE = 0, 1, 6
-MOVE_MOUNT_F_EMPTY_PATH = 4
-MOUNT_ATTR_RDONLY = 1
-MNT_DETACH = 2
-FAN_CLASS_PRE_CONTENT, FAN_CLOEXEC, FAN_UNLIMITED_QUEUE = 0x08, 0x01, 0x10
-FAN_MARK_ADD, FAN_PRE_ACCESS, AT_FDCWD = 1, 0x00100000, -100
-
 
 class Failure(Exception):
     """A case failed for a reason that needs no trace."""
@@ -110,6 +97,11 @@ def start(script):
 def scaled(on_host, in_guest):
     """A number of repetitions: a guest is slower, and its memory small."""
     return on_host if KERNEL == "host" else in_guest
+
+
+def missing_for_mount(folder):
+    """What keeps fscached from mounting here with its cache in `folder`, in words; empty when nothing does."""
+    return kernel.missing_for_mount(MECHANISM, folder)
 
 
 def work(*parts):
@@ -219,110 +211,7 @@ def disk(where, size):
         run(["umount", where])
 
 
-# --- what the host offers -------------------------------------------------------------------------------------------
-
-def missing_for_mount(folder):
-    """What keeps fscached from mounting here with its cache in `folder`, in words; empty when nothing does."""
-    if os.geteuid() != 0:
-        return ["not root"]
-    if MECHANISM == "cachefiles":
-        return missing_cachefiles(folder)
-    no_events = missing_pre_content(folder)
-    # On a file system that cannot carry the cache the other probe would say something misleading.
-    no_erofs = None if no_events and "file system" in no_events else missing_erofs(folder)
-    return [why for why in (no_erofs, no_events) if why]
-
-
-def missing_erofs(folder):
-    with open("/proc/filesystems", encoding="ascii") as lines:
-        if "erofs" not in lines.read().split():
-            subprocess.run(["modprobe", "erofs"], capture_output=True, check=False)
-    image = os.path.join(folder, ".probe.erofs")
-    with open(image, "wb") as out:
-        out.write(empty_erofs())
-    try:
-        descriptor = erofs_mount_object(image, [])
-        os.close(descriptor)
-    except PermissionError:
-        return "no permission to mount (CAP_SYS_ADMIN)"
-    except OSError as error:
-        if error.errno == errno.ENODEV:
-            return "the kernel has no EROFS (EROFS_FS; modprobe finds no module either)"
-        return f"the kernel mounts no EROFS image from a file (EROFS_FS_BACKED_BY_FILE, Linux 6.12 or later: {error.strerror})"
-    finally:
-        os.unlink(image)
-    return None
-
-
-def empty_erofs():
-    """The smallest image: a superblock and a root directory without names but its own two."""
-    block = bytearray(8192)
-    struct.pack_into("<IIIBBH", block, 1024, 0xE0F5E1E2, 0, 0, 12, 0, 36)
-    struct.pack_into("<QQIII", block, 1024 + 16, 1, 0, 0, 2, 0)
-    entries = struct.pack("<QHBB", 36, 24, 2, 0) + struct.pack("<QHBB", 36, 25, 2, 0) + b"..."
-    inode = struct.pack("<HHHHIIIIHHI", 2 << 1, 0, 0o40755, 2, len(entries), 0, 0, 1, 0, 0, 0)
-    block[36 * 32:36 * 32 + len(inode) + len(entries)] = inode + entries
-    return bytes(block)
-
-
-def missing_pre_content(folder):
-    group = libc.fanotify_init(FAN_CLASS_PRE_CONTENT | FAN_CLOEXEC | FAN_UNLIMITED_QUEUE, os.O_RDWR)
-    if group < 0:
-        reason = os.strerror(ctypes.get_errno())
-        return f"no fanotify group for permission events (CAP_SYS_ADMIN, FANOTIFY_ACCESS_PERMISSIONS: {reason})"
-    probe = os.path.join(folder, ".probe")
-    with open(probe, "wb"):
-        pass
-    try:
-        mark = libc.fanotify_mark(group, FAN_MARK_ADD, ctypes.c_uint64(FAN_PRE_ACCESS), AT_FDCWD, probe.encode())
-        if mark == 0:
-            return None
-        reason = os.strerror(ctypes.get_errno())
-        if ctypes.get_errno() == errno.EOPNOTSUPP:
-            return f"the cache's file system allows no pre-content events (ext4, XFS and btrfs do): {folder}"
-        return f"no fanotify pre-content events (Linux 6.14 or later: {reason})"
-    finally:
-        os.close(group)
-        os.unlink(probe)
-
-
-def missing_cachefiles(folder):
-    cache = os.path.join(folder, ".probe")
-    os.mkdir(cache)
-    try:
-        device = cachefiles.Device()
-        try:
-            device.bind(cache)
-        finally:
-            device.close()
-    except OSError as error:
-        return [f"no on-demand mode of {cachefiles.PATH} (CACHEFILES_ONDEMAND) with a cache in {folder}: {error.strerror}"]
-    finally:
-        shutil.rmtree(cache)
-    return []
-
-
 # --- mounts ---------------------------------------------------------------------------------------------------------
-
-def check_call(result, what):
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
-    return result
-
-
-def erofs_mount_object(bootstrap, devices):
-    context = check_call(libc.syscall(SYS_FSOPEN, b"erofs", 1), "fsopen")
-    try:
-        values = [(b"source", bootstrap)] + [(b"device", device) for device in devices]
-        for key, value in values:
-            check_call(libc.syscall(SYS_FSCONFIG, context, FSCONFIG_SET_STRING, key, os.fsencode(value), 0), f"{key} {value}")
-        check_call(libc.syscall(SYS_FSCONFIG, context, FSCONFIG_SET_FLAG, b"ro", None, 0), "ro")
-        check_call(libc.syscall(SYS_FSCONFIG, context, FSCONFIG_CMD_CREATE, None, None, 0), f"create {bootstrap}")
-        return check_call(libc.syscall(SYS_FSMOUNT, context, 1, MOUNT_ATTR_RDONLY), "fsmount")
-    finally:
-        os.close(context)
-
 
 @contextlib.contextmanager
 def kernel_mount(bootstrap, devices, mountpoint):
@@ -338,10 +227,9 @@ def kernel_mount(bootstrap, devices, mountpoint):
 @contextlib.contextmanager
 def mount_from_files(bootstrap, devices, mountpoint):
     os.makedirs(mountpoint, exist_ok=True)
-    descriptor = erofs_mount_object(bootstrap, devices)
+    descriptor = kernel.erofs_mount_object(bootstrap, devices)
     try:
-        check_call(libc.syscall(SYS_MOVE_MOUNT, descriptor, b"", AT_FDCWD, os.fsencode(mountpoint), MOVE_MOUNT_F_EMPTY_PATH),
-                   "move_mount")
+        kernel.move_mount(descriptor, mountpoint)
     finally:
         os.close(descriptor)
     yield
@@ -365,11 +253,6 @@ def mount_from_cookies(bootstrap, devices, mountpoint):
             raise Failure(f"{server.problems}")
     finally:
         device.close()
-
-
-def unmount(mountpoint):
-    if libc.umount2(os.fsencode(mountpoint), 0) != 0:
-        libc.umount2(os.fsencode(mountpoint), MNT_DETACH)
 
 
 # --- the daemon -----------------------------------------------------------------------------------------------------
@@ -456,6 +339,10 @@ class Daemon:
             with contextlib.suppress(OSError), open(f"/proc/{self.process.pid}/fdinfo/{number}", encoding="ascii") as info:
                 count += sum(line.startswith("fanotify ino:") for line in info)
         return count
+
+    def needs_no_answers(self):
+        """Whether the kernel reads what is there by itself: cachefiles always, fanotify once a complete file has no mark."""
+        return MECHANISM == "cachefiles" or self.marks() == 0
 
     def stats(self):
         return json.loads(self.call("stats", "--json").stdout)
