@@ -6,9 +6,10 @@ Nothing of fscached is used here, so a test can tell the kernel's behaviour from
 
 import contextlib
 import fcntl
-import os
 import mmap
+import os
 import select
+import signal
 import struct
 import subprocess
 import threading
@@ -161,6 +162,22 @@ class Server(threading.Thread):
 
     def opens(self, cookie=None):
         return [message for message in self.seen if message.kind == OPEN and cookie in (None, message.cookie)]
+
+
+@contextlib.contextmanager
+def served_apart(device, blobs, held=()):
+    """The same in a process of its own: not every call of Python lets our other threads run while the kernel waits for them."""
+    child = os.fork()
+    if child == 0:
+        server = Server(device, blobs)
+        server.held.update(held)
+        server.run()
+        os._exit(0)
+    try:
+        yield
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def mount(where, fsid, *devices, domain=None):

@@ -244,13 +244,11 @@ def mount_from_cookies(bootstrap, devices, mountpoint):
             blobs[cookie] = file.read()
     device = cachefiles.Device().bind(fresh_dir("kernel-cache"))
     try:
-        with cachefiles.Server(device, blobs) as server:
+        with cachefiles.served_apart(device, blobs):
             done = cachefiles.mount(mountpoint, *blobs)
             if done.returncode:
                 raise Failure(f"mount: {done.stderr.strip()}")
             yield
-        if server.problems:
-            raise Failure(f"{server.problems}")
     finally:
         device.close()
 
