@@ -17,8 +17,9 @@ using namespace fscached;
 
 constexpr char kVersion[] = "0.1";
 
-const Command* const kCommands[] = {&kServeCommand,  &kMountCommand, &kUmountCommand, &kListCommand,
-                                    &kStatusCommand, &kStatsCommand, &kFetchCommand,  &kScrubCommand};
+const Command* const kCommands[] = {&kServeCommand, &kMountCommand,  &kAddCommand,   &kUmountCommand,
+                                    &kListCommand,  &kStatusCommand, &kStatsCommand, &kFetchCommand,
+                                    &kScrubCommand, &kRemoveCommand, &kPruneCommand, &kDoctorCommand};
 
 int report(const std::string& program, const Error& error) {
   fmt::print(stderr, "{}: {}\n", program, error.message);

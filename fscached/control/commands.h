@@ -9,6 +9,10 @@ using namespace erofs_format;
 
 extern const Command kServeCommand;
 extern const Command kMountCommand;
+extern const Command kAddCommand;
+extern const Command kRemoveCommand;
+extern const Command kPruneCommand;
+extern const Command kDoctorCommand;
 extern const Command kUmountCommand;
 extern const Command kListCommand;
 extern const Command kStatusCommand;

@@ -181,12 +181,15 @@ Result<void> Daemon::try_restore_image(uint32_t id, MountedImage& image) {
   image.name = record.image;
   image.where = record.where;
   image.kernel_name = {id, record.fsid, record.domain};
+  auto offered = Result<void>();
+  backend_->offer(image.kernel_name, [&](Result<void> result) { offered = std::move(result); });
+  TRY(offered);
+  if (image.where.empty()) return {};  // a plain image has no blobs
   TRY_ASSIGN(auto source, storage(record.where));
   TRY_ASSIGN(Buffer bytes, os::read_file(folder + "/image.boot", kMaxBootstrapSize));
   TRY_ASSIGN(ImageDescription description, describe_image(bytes, record.image, record.blobs));
   image.inodes = description.inodes;
   image.bytes = description.bytes;
-  TRY(backend_->offer(image.kernel_name));
   for (size_t i = 0; i < description.blobs.size(); i++) {
     BlobUse& use = description.blobs[i];
     if (use.needs_chunk_table) {

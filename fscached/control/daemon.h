@@ -26,6 +26,7 @@ struct MountedImage {
   uint64_t bytes = 0;
   bool shown = false;    // proved, and mounted unless `mountpoint` is empty
   bool lingers = false;  // unmounted here, the superblock lives on elsewhere
+  bool added() const { return shown && mountpoint.empty(); }
 };
 
 class Daemon final : public KernelSink {

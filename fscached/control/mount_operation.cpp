@@ -1,4 +1,4 @@
-// `mount`: bootstrap read and kept, chunk tables fetched, files attached, then the kernel.
+// `mount` and `add`: bootstrap read and kept, chunk tables fetched, files attached, then the kernel.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mount.h>
@@ -11,6 +11,7 @@
 #include "erofs-format/bootstrap/bootstrap_reader.h"
 #include "fscached/control/mount_record.h"
 #include "fscached/control/operations.h"
+#include "fscached/object/raw_image.h"
 
 namespace fscached {
 
@@ -41,7 +42,8 @@ Result<uint64_t> parse_attributes(const std::string& options) {
   return attributes;
 }
 
-// One mount under way. Dropped before it is done, it takes back what it did.
+// One image on its way to the kernel. Without a mountpoint it is only proved, for others to mount. Dropped
+// before it is done, it takes back what it did.
 class MountOperation {
  public:
   MountOperation(Daemon& daemon, const json& request)
@@ -52,18 +54,24 @@ class MountOperation {
         where_(text_field(request, "blobs")),
         options_(text_field(request, "options")) {
     if (name_.empty()) name_ = bootstrap_;
+    kernel_name_.fsid = text_field(request, "fsid");
+    kernel_name_.domain = request.contains("domain") ? text_field(request, "domain") : daemon.config().domain;
   }
   ~MountOperation();
   Result<json> run();
 
  private:
   Result<void> check();
-  Result<void> keep_bootstrap();
-  void choose_name(ByteView bootstrap);
+  Result<void> check_mountpoint();
+  Result<void> keep_image();
+  Result<std::vector<std::string>> keep_bootstrap();
+  void choose_fsid(const Digest& digest);
+  Result<void> offer();
   Result<void> fetch_chunk_table(size_t index);
   Result<void> attach(size_t index);
   Result<Message> mount_message();
   Result<void> mount();
+  json added();
   Result<void> compare_canary(const Message& answer);
   Result<Received> call(const Message& message);
 
@@ -96,36 +104,53 @@ Result<Received> MountOperation::call(const Message& message) {
 }
 
 Result<void> MountOperation::check() {
-  if (bootstrap_.empty() || where_.empty() || mountpoint_.empty())
-    return make_error(Code::invalid_argument, "mount: bootstrap, blobs and mountpoint are needed");
+  if (bootstrap_.empty()) return make_error(Code::invalid_argument, "mount: a bootstrap is needed");
   TRY_ASSIGN(attributes_, parse_attributes(options_));
+  return mountpoint_.empty() ? Result<void>() : check_mountpoint();
+}
+
+Result<void> MountOperation::check_mountpoint() {
   struct stat status = {};
   if (stat(mountpoint_.c_str(), &status) != 0) return errno_error(mountpoint_);
   if (!S_ISDIR(status.st_mode)) return errno_error(mountpoint_, ENOTDIR);
   return {};
 }
 
-// Named by content, so that nothing an earlier image left in the cache is taken for this one's; with a
-// number, so that one image can be mounted twice.
-void MountOperation::choose_name(ByteView bootstrap) {
+// Named by content unless the user did, with a number, so that one image can be mounted twice.
+void MountOperation::choose_fsid(const Digest& digest) {
   constexpr size_t kDigits = 32;
-  kernel_name_.fsid = fmt::format(
-      "{}-{}", to_hex(digest_of(Digester::sha256, bootstrap).bytes).substr(0, kDigits), kernel_name_.id);
-  kernel_name_.domain = daemon_.config().domain;
+  if (kernel_name_.fsid.empty())
+    kernel_name_.fsid = fmt::format("{}-{}", to_hex(digest).substr(0, kDigits), kernel_name_.id);
 }
 
 // The kernel mounts our own copy: validated, complete, local, never marked.
-Result<void> MountOperation::keep_bootstrap() {
-  kernel_name_.id = daemon_.on_loop<uint32_t>([&] { return daemon_.new_mount_number(); });
-  folder_ = mount_folder(daemon_.config().root, kernel_name_.id);
-  TRY(os::make_directory(folder_, 0700));
+Result<std::vector<std::string>> MountOperation::keep_bootstrap() {
   TRY_ASSIGN(Buffer bytes, load_bootstrap(bootstrap_));
   TRY_ASSIGN(auto names, inlined_blob_names(bootstrap_, bytes.size()));
   TRY_ASSIGN(image_, describe_image(bytes, name_, names));
   TRY(os::publish_file(folder_ + "/image.boot", bytes, 0600));
-  choose_name(bytes);
-  TRY(write_mount_record(folder_, {name_, where_, names, kernel_name_.fsid, kernel_name_.domain}));
-  TRY(daemon_.on_loop<Result<void>>([this] { return daemon_.backend().offer(kernel_name_); }));
+  choose_fsid(sha256(bytes));
+  return names;
+}
+
+Result<void> MountOperation::keep_image() {
+  kernel_name_.id = daemon_.on_loop<uint32_t>([&] { return daemon_.new_mount_number(); });
+  folder_ = mount_folder(daemon_.config().root, kernel_name_.id);
+  TRY(os::make_directory(folder_, 0700));
+  std::vector<std::string> names;
+  if (where_.empty()) {
+    TRY(keep_raw_image(bootstrap_, folder_ + "/image.boot"));
+    choose_fsid(sha256(as_bytes(name_)));
+  } else {
+    TRY_ASSIGN(names, keep_bootstrap());
+  }
+  return write_mount_record(folder_, {name_, where_, names, kernel_name_.fsid, kernel_name_.domain});
+}
+
+Result<void> MountOperation::offer() {
+  TRY(daemon_.ask<Result<void>>([this](std::function<void(Result<void>)> done) {
+    daemon_.backend().offer(kernel_name_, std::move(done));
+  }));
   offered_ = true;
   return {};
 }
@@ -193,14 +218,14 @@ Result<void> MountOperation::mount() {
   auto proved = mounted ? compare_canary(mounted->message) : Result<void>(Error(mounted.error()));
   if (mounted && !proved) {
     Message undo;
-    undo.op = Op::unmount;
+    undo.op = mountpoint_.empty() ? Op::forget : Op::unmount;
     undo.id = kernel_name_.id;
     [[maybe_unused]] auto undone = call(undo);
   }
   daemon_.on_loop<bool>([&] {
     if (proved)
       daemon_.image_shown(kernel_name_.id);
-    else if (!mounted)
+    else if (!mounted || mountpoint_.empty())
       daemon_.image_gone(kernel_name_.id);
     return true;
   });
@@ -209,22 +234,39 @@ Result<void> MountOperation::mount() {
 
 Result<json> MountOperation::run() {
   TRY(check());
-  TRY_ASSIGN(source_,
-             daemon_.on_loop<Result<std::shared_ptr<Storage>>>([&] { return daemon_.storage(where_); }));
-  TRY(keep_bootstrap());
+  if (!where_.empty()) {
+    TRY_ASSIGN(source_,
+               daemon_.on_loop<Result<std::shared_ptr<Storage>>>([&] { return daemon_.storage(where_); }));
+  }
+  TRY(keep_image());
+  TRY(offer());
   for (size_t i = 0; i < image_.blobs.size(); i++) {
     if (image_.blobs[i].needs_chunk_table) TRY(fetch_chunk_table(i));
     TRY(attach(i));
   }
   TRY(mount());
+  if (mountpoint_.empty()) return added();
   log_line(LogLevel::info, "daemon", fmt::format("mounted {} at {}", name_, mountpoint_));
   return json{{"mountpoint", mountpoint_}, {"id", kernel_name_.id}};
+}
+
+json MountOperation::added() {
+  std::vector<std::string> blobs;
+  for (const BlobUse& use : image_.blobs) blobs.push_back(use.blob.id);
+  log_line(LogLevel::info, "daemon", fmt::format("added {}", name_));
+  return {{"id", kernel_name_.id},
+          {"backend", daemon_.backend().name()},
+          {"mount", daemon_.backend().mount_line(kernel_name_, blobs)}};
 }
 
 }  // namespace
 
 Result<json> mount_image(Daemon& daemon, const json& request) {
+  if (text_field(request, "mountpoint").empty())
+    return make_error(Code::invalid_argument, "mount: a mountpoint is needed");
   return MountOperation(daemon, request).run();
 }
+
+Result<json> add_image(Daemon& daemon, const json& request) { return MountOperation(daemon, request).run(); }
 
 }  // namespace fscached

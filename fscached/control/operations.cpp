@@ -58,9 +58,12 @@ json describe(Daemon& daemon, uint32_t id, const MountedImage& image) {
           {"mountpoint", image.mountpoint},
           {"image", image.name},
           {"blobs", image.where},
-          {"state", image.lingers ? "lingers"
-                    : image.shown ? "mounted"
-                                  : "mounting"},
+          {"state", image.lingers   ? "lingers"
+                    : image.added() ? "added"
+                    : image.shown   ? "mounted"
+                                    : "mounting"},
+          {"fsid", image.kernel_name.fsid},
+          {"domain", image.kernel_name.domain},
           {"inodes", image.inodes},
           {"file_bytes", image.bytes},
           {"blob_count", image.objects.size()},

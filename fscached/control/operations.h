@@ -14,6 +14,11 @@ using nlohmann::json;
 using Progress = std::function<void(const json&)>;
 
 Result<json> mount_image(Daemon& daemon, const json& request);
+// `fsid` and `domain` as the request names them; answers with the line that mounts it.
+Result<json> add_image(Daemon& daemon, const json& request);
+// Of an image that was added: it and what only it has in the cache.
+Result<json> remove_image(Daemon& daemon, const json& request);
+Result<json> prune_cache(Daemon& daemon, const json& request);
 Result<json> umount_image(Daemon& daemon, const json& request);
 Result<json> fetch_image(Daemon& daemon, const json& request, const Progress& progress);
 Result<json> scrub_cache(Daemon& daemon, const Progress& progress);

@@ -19,6 +19,9 @@ std::atomic<unsigned> connections{0};
 Result<json> dispatch(Daemon& daemon, const json& request, const Progress& progress) {
   std::string command = text_field(request, "command");
   if (command == "mount") return mount_image(daemon, request);
+  if (command == "add") return add_image(daemon, request);
+  if (command == "remove") return remove_image(daemon, request);
+  if (command == "prune") return prune_cache(daemon, request);
   if (command == "umount") return umount_image(daemon, request);
   if (command == "fetch") return fetch_image(daemon, request, progress);
   if (command == "scrub") return scrub_cache(daemon, progress);

@@ -1,14 +1,12 @@
 // cachefiles: the bound device. Mounts name an fsid, not a file; the cache belongs to the kernel.
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include "erofs-format/base/log.h"
 #include "fscached/keeper/leftovers.h"
 #include "fscached/keeper/mechanism.h"
+#include "fscached/keeper/probe.h"
 #include "fscached/kernel/cache_directory.h"
-#include "fscached/kernel/cachefiles_abi.h"
 #include "fscached/limits.h"
 
 namespace fscached::keeper {
@@ -23,6 +21,9 @@ class CookieHold final : public Hold {
     auto in_use = cache_file_in_use(device_, kCachefilesFolder, bootstrap_);
     // In doubt it lives: somebody may read.
     return !in_use || *in_use;
+  }
+  bool is_shown_by(const MountedErofs& mount) const override {
+    return ("," + mount.options + ",").find(",fsid=" + bootstrap_.cookie + ",") != std::string::npos;
   }
 
  private:
@@ -53,28 +54,6 @@ Result<MountPlan> CachefilesMechanism::plan(const Message& message) {
   }
   plan.hold = std::make_unique<CookieHold>(device_.get(), CookieName{volume_key(fsid, domain), fsid});
   return plan;
-}
-
-// Kernels without the option take it, say so in the log of the context and go on.
-Result<void> check_fsid_option() {
-  os::UniqueFd context(fsopen("erofs", FSOPEN_CLOEXEC));
-  if (!context.valid()) return errno_error("cachefiles: fsopen erofs (EROFS_FS in this kernel?)");
-  bool taken = fsconfig(context.get(), FSCONFIG_SET_STRING, "fsid", "probe", 0) == 0;
-  char line[512];
-  ssize_t size = read(context.get(), line, sizeof(line));
-  if (taken && size <= 0) return {};
-  return make_error(Code::unsupported,
-                    "cachefiles: EROFS has no option fsid (EROFS_FS_ONDEMAND, Linux 5.19 to 7.1)");
-}
-
-Result<os::UniqueFd> open_device() {
-  os::UniqueFd device(::open(abi::kCachefilesDevice, O_RDWR | O_CLOEXEC | O_NONBLOCK));
-  if (device.valid()) return device;
-  const char* hint = errno == ENOENT  ? " (CACHEFILES in this kernel? modprobe cachefiles)"
-                     : errno == EPERM ? " (needs CAP_SYS_ADMIN)"
-                     : errno == EBUSY ? " (another daemon has it)"
-                                      : "";
-  return errno_error(fmt::format("{}{}", abi::kCachefilesDevice, hint));
 }
 
 Result<void> command(const os::UniqueFd& device, const std::string& line) {
@@ -121,8 +100,8 @@ Result<void> detach_dead_mounts() {
 }  // namespace
 
 Result<std::unique_ptr<Mechanism>> open_cachefiles(const std::string& root, const CacheLimits& limits) {
-  TRY(check_fsid_option());
-  TRY_ASSIGN(os::UniqueFd device, open_device());
+  TRY(probe_fsid_option());
+  TRY_ASSIGN(os::UniqueFd device, open_cachefiles_device());
   TRY(detach_dead_mounts());
   TRY(os::make_directory(kCachefilesFolder, 0700));
   TRY(os::make_directory("presence", 0700));

@@ -1,6 +1,5 @@
 // fanotify: the group, the journal of its events, the marked cache files. The bootstrap is mounted from a
 // file.
-#include <errno.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 
@@ -9,7 +8,7 @@
 #include "fscached/keeper/journal.h"
 #include "fscached/keeper/leftovers.h"
 #include "fscached/keeper/mechanism.h"
-#include "fscached/kernel/fanotify_abi.h"
+#include "fscached/keeper/probe.h"
 
 namespace fscached::keeper {
 
@@ -18,16 +17,18 @@ namespace {
 // EROFS has the bootstrap open for as long as the superblock lives.
 class FileHold final : public Hold {
  public:
-  FileHold(os::UniqueFd bootstrap, std::vector<uint32_t> files, DataFiles& all)
-      : bootstrap_(std::move(bootstrap)), files_(std::move(files)), all_(all) {
+  FileHold(std::string path, os::UniqueFd bootstrap, std::vector<uint32_t> files, DataFiles& all)
+      : path_(std::move(path)), bootstrap_(std::move(bootstrap)), files_(std::move(files)), all_(all) {
     for (uint32_t file : files_) all_.find(file)->mounts++;
   }
   ~FileHold() override {
     for (uint32_t file : files_) all_.find(file)->mounts--;
   }
   bool superblock_lives() override { return held_by_others(bootstrap_.get()); }
+  bool is_shown_by(const MountedErofs& mount) const override { return mount.source == path_; }
 
  private:
+  std::string path_;
   os::UniqueFd bootstrap_;
   std::vector<uint32_t> files_;
   DataFiles& all_;
@@ -108,7 +109,7 @@ Result<MountPlan> FanotifyMechanism::plan(const Message& message) {
     plan.parameters.emplace_back("device", file->path);
     files.push_back(message.files[i]);
   }
-  plan.hold = std::make_unique<FileHold>(std::move(bootstrap), std::move(files), files_);
+  plan.hold = std::make_unique<FileHold>(path, std::move(bootstrap), std::move(files), files_);
   return plan;
 }
 
@@ -126,16 +127,6 @@ std::vector<uint32_t> FanotifyMechanism::release_unused() {
   return released;
 }
 
-Result<os::UniqueFd> open_group() {
-  os::UniqueFd group(fanotify_init(
-      FAN_CLASS_PRE_CONTENT | FAN_CLOEXEC | FAN_NONBLOCK | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS,
-      O_RDONLY | O_LARGEFILE | O_CLOEXEC));
-  if (group.valid()) return group;
-  return errno_error(errno == EPERM    ? "fanotify group (needs CAP_SYS_ADMIN)"
-                     : errno == EINVAL ? "fanotify group (FANOTIFY_ACCESS_PERMISSIONS in this kernel?)"
-                                       : "fanotify group");
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Mechanism>> open_fanotify(const std::string& root) {
@@ -147,7 +138,7 @@ Result<std::unique_ptr<Mechanism>> open_fanotify(const std::string& root) {
         LogLevel::error, "keeper",
         mountpoint + ": was left mounted by a daemon that died: detached, its readers may have seen zeros");
   TRY(os::make_directory("blobs", 0700));
-  TRY_ASSIGN(os::UniqueFd group, open_group());
+  TRY_ASSIGN(os::UniqueFd group, open_fanotify_group());
   TRY_ASSIGN(os::UniqueFd journal, Journal::create_memory());
   return std::unique_ptr<Mechanism>(
       std::make_unique<FanotifyMechanism>(root, std::move(group), std::move(journal)));

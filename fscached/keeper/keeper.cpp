@@ -325,10 +325,19 @@ std::string Keeper::still_alive() {
   for (auto& [id, mount] : mounts_) {
     if (mount.kept() && !mount.hold->superblock_lives()) continue;
     names += names.empty() ? "" : "; ";
-    names += mount.kept() ? fmt::format("image {}: is mounted by somebody else", id)
+    names += mount.kept() ? shown_at(*mount.hold, id)
                           : mount.mountpoint + ": lives on in another mount namespace or open file";
   }
   return names;
+}
+
+std::string Keeper::shown_at(const Hold& hold, uint32_t id) {
+  std::string places;
+  if (auto mounts = mounted_erofs())
+    for (const MountedErofs& mount : *mounts)
+      if (hold.is_shown_by(mount)) places += (places.empty() ? "" : ", ") + mount.mountpoint;
+  if (places.empty()) places = "another mount namespace or open file";
+  return fmt::format("image {}, which was added: is mounted at {}", id, places);
 }
 
 // Letting go of the kernel's descriptor now would give readers zeros or errors.

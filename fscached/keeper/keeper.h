@@ -79,6 +79,7 @@ class Keeper {
   void enforce_worker_stop();
   bool unmount_all();
   std::string still_alive();
+  static std::string shown_at(const Hold& hold, uint32_t id);
   void refuse_stop(const std::string& why);
 
   KeeperOptions options_;

@@ -9,6 +9,7 @@
 
 #include "erofs-format/base/os.h"
 #include "erofs-format/base/result.h"
+#include "fscached/keeper/leftovers.h"
 #include "fscached/keeper/wire.h"
 
 namespace fscached::keeper {
@@ -20,6 +21,8 @@ class Hold {
  public:
   virtual ~Hold() = default;
   virtual bool superblock_lives() = 0;
+  // Whether a mount of this namespace shows it.
+  virtual bool is_shown_by(const MountedErofs& mount) const = 0;
 };
 
 // One superblock to be made.

@@ -28,6 +28,8 @@ class CacheFile {
   virtual Result<void> read(uint64_t offset, MutableBytes into) const = 0;
   // Where the mechanism can: the next read() comes from the disk.
   virtual void drop_cached(Extent /*range*/) {}
+  // What is there is wrong: from now on it must be asked for.
+  virtual void discard(Extent /*range*/) {}
   // Off when every byte anybody can ask for is there: then the kernel need not ask any more.
   virtual void set_watched(bool on) = 0;
 };

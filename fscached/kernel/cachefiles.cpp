@@ -8,6 +8,7 @@
 #include "erofs-format/base/log.h"
 #include "fscached/kernel/cachefiles_abi.h"
 #include "fscached/kernel/existing_file.h"
+#include "fscached/kernel/prune.h"
 #include "fscached/limits.h"
 
 namespace fscached {
@@ -15,10 +16,6 @@ namespace fscached {
 namespace {
 
 void error_line(const std::string& message) { log_line(LogLevel::error, "cachefiles", message); }
-
-std::string presence_path(const CookieName& name) {
-  return fmt::format("presence/{}/{}", name.volume, name.cookie);
-}
 
 CookieName bootstrap_cookie(const KernelName& image) {
   return {volume_key(image.fsid, image.domain), image.fsid};
@@ -79,9 +76,9 @@ void CachefilesBackend::attach(const KernelName& image, Layout layout, Attached 
     return done(std::move(made).error());
   // The files of a predecessor are in use: the kernel has kept them since.
   if (!started_) return done(add_blob(name, *layout, load_presence(path)));
-  directory_.run([this, image, name, layout, path, done = std::move(done)] {
-    auto presence = std::make_shared<Result<std::optional<Presence>>>(
-        admit_existing_file(directory_, name, *layout, path));
+  directory_.run([this, image, name, layout, done = std::move(done)] {
+    auto presence =
+        std::make_shared<Result<std::optional<Presence>>>(admit_existing_file(directory_, name, *layout));
     loop_->post([this, image, name, layout, presence, done] {
       if (!*presence) return done(std::move(*presence).error());
       // Two images with the same new blob came at once.
@@ -99,9 +96,7 @@ void CachefilesBackend::let_go(ObjectId id) {
   }
 }
 
-Result<void> CachefilesBackend::offer(const KernelName& image) {
-  TRY(check_cookie_word("fsid", image.fsid));
-  if (!image.domain.empty()) TRY(check_cookie_word("domain", image.domain));
+Result<void> CachefilesBackend::add_bootstrap(const KernelName& image) {
   CookieName name = bootstrap_cookie(image);
   if (known_.count(name))
     return make_error(Code::invalid_argument, fmt::format("fsid '{}': is in use", image.fsid));
@@ -112,6 +107,19 @@ Result<void> CachefilesBackend::offer(const KernelName& image) {
   known.cookie = std::make_shared<Cookie>(*loop_, directory_, name, static_cast<uint64_t>(status.st_size));
   known.local = std::make_shared<LocalCookie>(*loop_, known.cookie, std::move(source));
   return {};
+}
+
+void CachefilesBackend::offer(const KernelName& image, std::function<void(Result<void>)> done) {
+  auto checked = check_cookie_word("fsid", image.fsid);
+  if (checked && !image.domain.empty()) checked = check_cookie_word("domain", image.domain);
+  if (!checked) return done(std::move(checked));
+  CookieName name = bootstrap_cookie(image);
+  if (!started_ || known_.count(name)) return done(add_bootstrap(image));
+  // What another image left under this name the kernel would take for this one's.
+  directory_.run([this, image, name, done = std::move(done)] {
+    auto culled = cull_when_free(directory_, name);
+    loop_->post([this, image, culled, done] { done(culled ? add_bootstrap(image) : Result<void>(culled)); });
+  });
 }
 
 // Its file is of no use to another image.
@@ -127,6 +135,20 @@ void CachefilesBackend::describe_mount(const KernelName& image, const std::vecto
                                        keeper::Message& message) const {
   keeper::put_text(message.fsid, image.fsid);
   keeper::put_text(message.domain, image.domain);
+}
+
+std::string CachefilesBackend::mount_line(const KernelName& image, const std::vector<std::string>&) const {
+  return fmt::format("mount -t erofs none -o fsid={}{}{} MOUNTPOINT", image.fsid,
+                     image.domain.empty() ? "" : ",domain_id=", image.domain);
+}
+
+void CachefilesBackend::prune(const PruneWish& wish, std::function<void(Result<uint64_t>)> done) {
+  std::set<CookieName> used;
+  for (auto& [name, known] : known_) used.insert(name);
+  directory_.run([this, used, wish, done = std::move(done)] {
+    auto freed = std::make_shared<Result<uint64_t>>(prune_cache(directory_, used, wish));
+    loop_->post([freed, done] { done(std::move(*freed)); });
+  });
 }
 
 // --- messages ------------------------------------------------------------------

@@ -24,10 +24,12 @@ class CachefilesBackend final : public KernelBackend {
   void start() override;
   void attach(const KernelName& image, Layout layout, Attached done) override;
   void let_go(ObjectId id) override;
-  Result<void> offer(const KernelName& image) override;
+  void offer(const KernelName& image, std::function<void(Result<void>)> done) override;
   void withdraw(const KernelName& image) override;
   void describe_mount(const KernelName& image, const std::vector<ObjectId>& objects,
                       keeper::Message& message) const override;
+  std::string mount_line(const KernelName& image, const std::vector<std::string>& blobs) const override;
+  void prune(const PruneWish& wish, std::function<void(Result<uint64_t>)> done) override;
   void answer(uint32_t slot, int error) override;
   const KernelCounters& counters() const override { return counters_; }
   size_t pending() const override { return pending_.size() - free_.size(); }
@@ -54,6 +56,7 @@ class CachefilesBackend final : public KernelBackend {
   Ticket take_slot(std::shared_ptr<Cookie> cookie, uint32_t request);
   Result<void> command(const std::string& line);
   AttachedFile add_blob(const CookieName& name, const BlobLayout& layout, std::optional<Presence> presence);
+  Result<void> add_bootstrap(const KernelName& image);
   void report_kept();
 
   int device_;

@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "erofs-format/base/log.h"
 #include "fscached/kernel/cachefiles_abi.h"
 
 namespace fscached {
@@ -66,6 +67,21 @@ void Cookie::sync(Loop::Done done) {
 Result<void> Cookie::read(uint64_t offset, MutableBytes into) const {
   TRY_ASSIGN(os::UniqueFd file, directory_.open(name_, O_RDONLY));
   return os::pread_exact(file.get(), offset, into, directory_.path_of(name_));
+}
+
+void Cookie::drop_cached(Extent range) {
+  if (auto file = linked_file())
+    posix_fadvise((*file)->get(), static_cast<off_t>(range.offset), static_cast<off_t>(range.size),
+                  POSIX_FADV_DONTNEED);
+}
+
+// The kernel serves every byte that is there: a hole is the only way to say that it is not.
+void Cookie::discard(Extent range) {
+  auto file = linked_file();
+  if (!file || fallocate((*file)->get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                         static_cast<off_t>(range.offset), static_cast<off_t>(range.size)) != 0)
+    log_line(LogLevel::error, "cachefiles",
+             errno_error(name_.cookie + ": wrong data cannot be taken out of the cache").message);
 }
 
 }  // namespace fscached

@@ -31,6 +31,8 @@ class Cookie final : public CacheFile {
   void write(uint64_t offset, ByteView pages, Loop::Done done) override;
   void sync(Loop::Done done) override;
   Result<void> read(uint64_t offset, MutableBytes into) const override;
+  void drop_cached(Extent range) override;
+  void discard(Extent range) override;
   // The kernel asks only for what is not there.
   void set_watched(bool) override {}
 

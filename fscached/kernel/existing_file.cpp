@@ -14,17 +14,6 @@ namespace fscached {
 
 namespace {
 
-// The kernel lets a file go a moment after its last mount went.
-Result<void> cull_when_free(const CacheDirectory& directory, const CookieName& name) {
-  constexpr auto kStep = std::chrono::milliseconds(20);
-  constexpr int kSteps = kReleaseWaitMs / 20;
-  for (int step = 0;; step++) {
-    auto culled = directory.cull(name);
-    if (culled || culled.error().sys_errno != EBUSY || step == kSteps) return culled;
-    std::this_thread::sleep_for(kStep);
-  }
-}
-
 Result<bool> may_stay(int file, const BlobLayout& layout, const std::optional<Presence>& presence) {
   TRY_ASSIGN(struct stat status, os::stat_of(file, "cache file"));
   uint64_t size = layout.file_size();
@@ -36,6 +25,20 @@ Result<bool> may_stay(int file, const BlobLayout& layout, const std::optional<Pr
 }
 
 }  // namespace
+
+std::string presence_path(const CookieName& name) {
+  return fmt::format("presence/{}/{}", name.volume, name.cookie);
+}
+
+Result<void> cull_when_free(const CacheDirectory& directory, const CookieName& name) {
+  constexpr auto kStep = std::chrono::milliseconds(20);
+  constexpr int kSteps = kReleaseWaitMs / 20;
+  for (int step = 0;; step++) {
+    auto culled = directory.cull(name);
+    if (culled || culled.error().sys_errno != EBUSY || step == kSteps) return culled;
+    std::this_thread::sleep_for(kStep);
+  }
+}
 
 bool vouches_for(const Presence& presence, const BlobLayout& layout, const std::vector<Extent>& data) {
   auto extent = data.begin();
@@ -50,19 +53,18 @@ bool vouches_for(const Presence& presence, const BlobLayout& layout, const std::
 }
 
 Result<std::optional<Presence>> admit_existing_file(const CacheDirectory& directory, const CookieName& name,
-                                                    const BlobLayout& layout,
-                                                    const std::string& presence_path) {
+                                                    const BlobLayout& layout) {
   auto file = directory.open(name, O_RDONLY);
   if (!file && file.error().code != Code::not_found) return std::move(file).error();
   if (file) {
-    std::optional<Presence> presence = load_presence(presence_path);
+    std::optional<Presence> presence = load_presence(presence_path(name));
     TRY_ASSIGN(bool stays, may_stay(file->get(), layout, presence));
     if (stays) return presence;
     log_line(LogLevel::warn, "cachefiles",
              fmt::format("{}: nobody vouches for the data in the cache: fetched again", name.cookie));
     TRY(cull_when_free(directory, name));
   }
-  unlink(presence_path.c_str());
+  unlink(presence_path(name).c_str());
   return std::optional<Presence>();
 }
 

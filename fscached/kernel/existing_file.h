@@ -8,6 +8,10 @@
 
 namespace fscached {
 
+// Where it is written down what a blob's file holds.
+std::string presence_path(const CookieName& name);
+// Culls a file; one the kernel is still letting go of is waited for. Inside CacheDirectory::run().
+Result<void> cull_when_free(const CacheDirectory& directory, const CookieName& name);
 // Whether each known chunk that has data in the file is one `presence` vouches for.
 bool vouches_for(const Presence& presence, const BlobLayout& layout, const std::vector<Extent>& data);
 
@@ -15,7 +19,6 @@ bool vouches_for(const Presence& presence, const BlobLayout& layout, const std::
 // vouches for its data (its daemon did not end well, or the images of the blob disagree). Inside
 // CacheDirectory::run().
 Result<std::optional<Presence>> admit_existing_file(const CacheDirectory& directory, const CookieName& name,
-                                                    const BlobLayout& layout,
-                                                    const std::string& presence_path);
+                                                    const BlobLayout& layout);
 
 }  // namespace fscached

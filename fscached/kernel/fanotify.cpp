@@ -7,11 +7,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "erofs-format/base/log.h"
 #include "fscached/keeper/worker_process.h"
 #include "fscached/kernel/fanotify_abi.h"
 #include "fscached/kernel/marked_file.h"
+#include "fscached/kernel/prune.h"
 
 namespace fscached {
 
@@ -66,6 +68,7 @@ AttachedFile FanotifyBackend::adopt_file(Received received) {
   attached.presence_path = fmt::format("blobs/{}.presence", std::string(message.blob, keeper::kBlobIdLength));
   if (!known.file) {
     known.id = message.id;
+    known.blob.assign(message.blob, keeper::kBlobIdLength);
     known.file = std::make_shared<MarkedFile>(*loop_, keeper_, message.id, std::move(received.descriptor));
     if (!(message.flags & keeper::kCreated)) attached.presence = load_presence(attached.presence_path);
   }
@@ -82,11 +85,23 @@ void FanotifyBackend::attach(const KernelName&, Layout layout, Attached done) {
     return done(std::move(attached));
   }
   if (!started_) return done(make_error(Code::internal, "the keeper has no file of the blob"));
+  // A file must not go while it is being attached, nor come back while it goes.
+  if (pruning_) {
+    after_prune_.push_back([this, layout, done = std::move(done)] { ask_keeper(layout, done); });
+    return;
+  }
+  ask_keeper(layout, std::move(done));
+}
+
+void FanotifyBackend::ask_keeper(const Layout& layout, Attached done) {
   Message message;
   message.op = Op::attach;
   message.size = layout->file_size();
-  layout->blob().id.copy(message.blob, keeper::kBlobIdLength);
-  keeper_.call(message, [this, done = std::move(done)](Result<Received> reply) {
+  std::string blob = layout->blob().id;
+  blob.copy(message.blob, keeper::kBlobIdLength);
+  attaching_.insert(blob);
+  keeper_.call(message, [this, blob, done = std::move(done)](Result<Received> reply) {
+    attaching_.erase(attaching_.find(blob));
     if (!reply) return done(std::move(reply).error());
     AttachedFile attached = adopt_file(std::move(*reply));
     // An earlier "complete" of the same blob may have crossed the request: now it is marked for certain.
@@ -106,6 +121,36 @@ void FanotifyBackend::describe_mount(const KernelName&, const std::vector<Object
                                      Message& message) const {
   message.file_count = static_cast<uint32_t>(objects.size());
   std::copy(objects.begin(), objects.end(), message.files);
+}
+
+std::string FanotifyBackend::mount_line(const KernelName& image,
+                                        const std::vector<std::string>& blobs) const {
+  std::string root = std::filesystem::current_path();
+  std::string devices;
+  for (const std::string& blob : blobs)
+    devices += fmt::format("{}device={}/blobs/{}.data", devices.empty() ? "" : ",", root, blob);
+  return fmt::format("mount -t erofs -o ro{}{} {}/mounts/{}/image.boot MOUNTPOINT",
+                     devices.empty() ? "" : ",", devices, root, image.id);
+}
+
+void FanotifyBackend::prune(const PruneWish& wish, std::function<void(Result<uint64_t>)> done) {
+  if (pruning_) return done(errno_error("prune", EBUSY));
+  pruning_ = true;
+  std::set<std::string> used;
+  for (auto& [key, known] : objects_) used.insert(fmt::format("blobs/{}.data", known.blob));
+  for (const std::string& blob : attaching_) used.insert(fmt::format("blobs/{}.data", blob));
+  janitor_.submit([this, used, wish, done = std::move(done)](size_t) {
+    auto freed = std::make_shared<Result<uint64_t>>(prune_folder("blobs", used, wish));
+    loop_->post([this, freed, done] {
+      pruned();
+      done(std::move(*freed));
+    });
+  });
+}
+
+void FanotifyBackend::pruned() {
+  pruning_ = false;
+  for (auto& attachment : std::exchange(after_prune_, {})) attachment();
 }
 
 void FanotifyBackend::on_notice(const Message& notice) {

@@ -4,10 +4,12 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <unordered_map>
 #include <vector>
 
 #include "erofs-format/base/os.h"
+#include "erofs-format/base/worker_pool.h"
 #include "fscached/keeper/journal.h"
 #include "fscached/keeper/keeper_link.h"
 #include "fscached/kernel/fanotify_wire.h"
@@ -28,10 +30,12 @@ class FanotifyBackend final : public KernelBackend {
   void attach(const KernelName& image, Layout layout, Attached done) override;
   void let_go(ObjectId id) override;
   // The bootstrap is a local file the kernel mounts by itself.
-  Result<void> offer(const KernelName&) override { return {}; }
+  void offer(const KernelName&, std::function<void(Result<void>)> done) override { done({}); }
   void withdraw(const KernelName&) override {}
   void describe_mount(const KernelName& image, const std::vector<ObjectId>& objects,
                       keeper::Message& message) const override;
+  std::string mount_line(const KernelName& image, const std::vector<std::string>& blobs) const override;
+  void prune(const PruneWish& wish, std::function<void(Result<uint64_t>)> done) override;
   void on_notice(const keeper::Message& notice) override;
   void answer(uint32_t slot, int error) override;
   const KernelCounters& counters() const override { return counters_; }
@@ -40,6 +44,7 @@ class FanotifyBackend final : public KernelBackend {
  private:
   struct Known {
     ObjectId id = 0;
+    std::string blob;
     std::shared_ptr<CacheFile> file;
   };
   struct Key {
@@ -59,6 +64,8 @@ class FanotifyBackend final : public KernelBackend {
 
   FanotifyBackend(int group, Journal journal, KeeperLink& keeper);
   AttachedFile adopt_file(keeper::Received received);
+  void ask_keeper(const Layout& layout, Attached done);
+  void pruned();
   Result<void> adopt();
   Result<void> reserve_number(int32_t number);
   void serve_orphans();
@@ -86,6 +93,10 @@ class FanotifyBackend final : public KernelBackend {
   std::vector<FanotifyEvent> events_;
   std::vector<std::pair<uint32_t, KernelRequest>> batch_;
   KernelCounters counters_;
+  std::multiset<std::string> attaching_;  // blobs the keeper was asked for
+  bool pruning_ = false;
+  std::vector<std::function<void()>> after_prune_;  // attachments that wait for its end
+  WorkerPool janitor_{1};                           // last: its thread ends before what it uses
 };
 
 }  // namespace fscached

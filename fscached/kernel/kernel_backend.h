@@ -12,6 +12,7 @@
 #include "erofs-format/base/result.h"
 #include "fscached/keeper/wire.h"
 #include "fscached/kernel/cache_file.h"
+#include "fscached/kernel/prune_wish.h"
 #include "fscached/kernel/ticket.h"
 #include "fscached/object/blob_layout.h"
 #include "fscached/object/presence.h"
@@ -77,12 +78,17 @@ class KernelBackend : public Answerer {
   // The file of a blob an image uses, from now until let_go(), which is owed once for each success.
   virtual void attach(const KernelName& image, Layout layout, Attached done) = 0;
   virtual void let_go(ObjectId id) = 0;
-  // The image's metadata, while the kernel may mount it.
-  virtual Result<void> offer(const KernelName& image) = 0;
+  // The image's metadata, while the kernel may mount it. `done` may run at once.
+  virtual void offer(const KernelName& image, std::function<void(Result<void>)> done) = 0;
   virtual void withdraw(const KernelName& image) = 0;
   // Fills in what the keeper mounts it with.
   virtual void describe_mount(const KernelName& image, const std::vector<ObjectId>& objects,
                               keeper::Message& message) const = 0;
+
+  // What an operator types to mount it; `blobs`: ids in device order.
+  virtual std::string mount_line(const KernelName& image, const std::vector<std::string>& blobs) const = 0;
+  // Takes files of blobs away that no image uses. `done` gets the bytes that became free.
+  virtual void prune(const PruneWish& wish, std::function<void(Result<uint64_t>)> done) = 0;
 
   // What the keeper says of files.
   virtual void on_notice(const keeper::Message& /*notice*/) {}

@@ -208,7 +208,7 @@ void BlobObject::verify(uint32_t chunk, Urgency urgency, std::function<void()> o
       log_line(LogLevel::warn, "object",
                self->name(chunk, std::move(result).error()).message + " (in the cache): fetched again");
       if (on_wrong) on_wrong();
-      self->watch_again();
+      self->doubt(chunk);
       self->fetch({chunk}, urgency, 0);
     };
     self->environment_.pool.run<Result<void>>(work, done);
@@ -402,7 +402,9 @@ void BlobObject::release_waiters(uint32_t chunk, const Error* error) {
 }
 
 // Until what proved wrong is there again, its readers must ask.
-void BlobObject::watch_again() {
+void BlobObject::doubt(uint32_t chunk) {
+  const ChunkSpan& span = layout_->chunk(chunk);
+  file_->discard({span.uncompressed_offset, padded_size(span)});
   if (watched_) return;
   watched_ = true;
   file_->set_watched(true);

@@ -125,7 +125,7 @@ class BlobObject : public std::enable_shared_from_this<BlobObject> {
              size_t done);
   void settle(const std::shared_ptr<Fetch>& fetch, uint32_t chunk, Result<void> result);
   void chunk_present(uint32_t chunk);
-  void watch_again();
+  void doubt(uint32_t chunk);
   void chunk_failed(uint32_t chunk, Error error);
   void release_waiters(uint32_t chunk, const Error* error);
   Presence claims(bool clean) const;
