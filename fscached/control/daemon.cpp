@@ -97,16 +97,15 @@ Result<std::shared_ptr<BlobObject>> Daemon::adopt(AttachedFile attached,
 void Daemon::attach(const KernelName& image, const std::shared_ptr<const BlobLayout>& layout,
                     const std::shared_ptr<Storage>& source,
                     std::function<void(Result<std::shared_ptr<BlobObject>>)> done) {
+  // An earlier life of the blob may still be writing what this one would read.
+  auto saving = releasing_.find(backend_->presence_path(image, layout->blob().id));
+  if (saving != releasing_.end())
+    return saving->second.push_back(
+        [this, image, layout, source, done] { attach(image, layout, source, done); });
   backend_->attach(image, layout,
-                   [this, image, layout, source, done = std::move(done)](Result<AttachedFile> attached) {
+                   [this, layout, source, done = std::move(done)](Result<AttachedFile> attached) {
                      if (!attached) return done(std::move(attached).error());
                      ObjectId id = attached->id;
-                     // An earlier life of the blob is still writing what this one would read.
-                     if (auto saving = releasing_.find(attached->presence_path); saving != releasing_.end())
-                       return saving->second.push_back([this, id, image, layout, source, done] {
-                         backend_->let_go(id);
-                         attach(image, layout, source, done);
-                       });
                      auto object = adopt(std::move(*attached), layout, source);
                      if (!object) backend_->let_go(id);
                      done(std::move(object));

@@ -21,14 +21,14 @@ struct Scrubbing {
   std::vector<std::shared_ptr<ScrubReport>> reports;
   size_t under_way = 0;
   uint64_t bytes = 0;
-  std::set<std::string> blobs;
+  std::set<std::string> presence;  // paths, of blobs in use
 };
 
 void start_all(Daemon& daemon, const std::shared_ptr<Scrubbing>& scrubbing) {
   scrubbing->under_way = daemon.objects().size();
   for (auto& [id, object] : daemon.objects()) {
     scrubbing->bytes += object->present_bytes();
-    scrubbing->blobs.insert(object->blob_id());
+    scrubbing->presence.insert(object->presence_path());
     scrubbing->reports.push_back(std::make_shared<ScrubReport>());
     scrub(object, scrubbing->reports.back(), [scrubbing] { scrubbing->under_way--; });
   }
@@ -49,13 +49,12 @@ ScrubReport sum_of(const Scrubbing& scrubbing) {
 // Nobody knows where the chunks of a blob lie while no image that uses it is mounted. Its presence is said to
 // be unclean instead, so that each chunk is verified before it is served. Whatever a mount that comes in
 // between writes, these claims were true once, and are verified.
-Result<uint64_t> distrust_unused(const Daemon& daemon, const std::set<std::string>& used) {
+Result<uint64_t> distrust_unused(Daemon& daemon, const std::set<std::string>& used) {
   uint64_t count = 0;
   std::error_code failed;
-  for (const auto& entry : std::filesystem::directory_iterator(daemon.config().root + "/blobs", failed)) {
-    std::string name = entry.path().filename();
-    if (!name.ends_with(kPresenceSuffix) || used.count(name.substr(0, name.size() - kPresenceSuffix.size())))
-      continue;
+  std::filesystem::recursive_directory_iterator files(daemon.backend().presence_folder(), failed);
+  for (const auto& entry : files) {
+    if (entry.path().extension() != kPresenceSuffix || used.count(entry.path())) continue;
     std::optional<Presence> presence = load_presence(entry.path());
     if (!presence) continue;
     count++;
@@ -72,7 +71,7 @@ Result<json> scrub_cache(Daemon& daemon, const Progress& progress) {
   daemon.on_loop<bool>([&] { return start_all(daemon, scrubbing), true; });
   // A blob that was let go just now is being called clean.
   while (daemon.on_loop<bool>([&] { return daemon.is_saving(); })) std::this_thread::sleep_for(kSaveStep);
-  TRY_ASSIGN(uint64_t unused, distrust_unused(daemon, scrubbing->blobs));
+  TRY_ASSIGN(uint64_t unused, distrust_unused(daemon, scrubbing->presence));
   ScrubReport sum;
   for (;;) {
     bool running = daemon.on_loop<bool>([&] {
@@ -83,7 +82,7 @@ Result<json> scrub_cache(Daemon& daemon, const Progress& progress) {
     if (!running) break;
     std::this_thread::sleep_for(kProgressInterval);
   }
-  return json{{"blobs", scrubbing->blobs.size()},
+  return json{{"blobs", scrubbing->presence.size()},
               {"chunks", sum.chunks},
               {"bytes", sum.bytes},
               {"repaired", sum.repaired},

@@ -45,6 +45,10 @@ void CachefilesBackend::restore(Loop& loop, KernelSink& sink, std::vector<keeper
   sink_ = &sink;
 }
 
+std::string CachefilesBackend::presence_path(const KernelName& image, const std::string& blob) const {
+  return presence_of({volume_key(image.fsid, image.domain), blob});
+}
+
 AttachedFile CachefilesBackend::add_blob(const CookieName& name, const BlobLayout& layout,
                                          std::optional<Presence> presence) {
   Known& known = known_[name];
@@ -53,7 +57,7 @@ AttachedFile CachefilesBackend::add_blob(const CookieName& name, const BlobLayou
   AttachedFile attached;
   attached.id = known.id;
   attached.file = known.cookie;
-  attached.presence_path = presence_path(name);
+  attached.presence_path = presence_of(name);
   attached.presence = std::move(presence);
   return attached;
 }
@@ -69,9 +73,9 @@ void CachefilesBackend::attach(const KernelName& image, Layout layout, Attached 
                      fmt::format("blob {}: another image of its domain says it has {} bytes, this one {}",
                                  name.cookie, known.cookie->size(), layout->file_size())));
     known.uses++;
-    return done(AttachedFile{known.id, known.cookie, presence_path(name), std::nullopt});
+    return done(AttachedFile{known.id, known.cookie, presence_of(name), std::nullopt});
   }
-  std::string path = presence_path(name);
+  std::string path = presence_of(name);
   if (auto made = os::make_directories(os::parent_directory(path), 0700); !made)
     return done(std::move(made).error());
   // The files of a predecessor are in use: the kernel has kept them since.

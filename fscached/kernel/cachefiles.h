@@ -22,6 +22,8 @@ class CachefilesBackend final : public KernelBackend {
   const char* name() const override { return "cachefiles"; }
   void restore(Loop& loop, KernelSink& sink, std::vector<keeper::Received> files) override;
   void start() override;
+  const char* presence_folder() const override { return "presence"; }
+  std::string presence_path(const KernelName& image, const std::string& blob) const override;
   void attach(const KernelName& image, Layout layout, Attached done) override;
   void let_go(ObjectId id) override;
   void offer(const KernelName& image, std::function<void(Result<void>)> done) override;

@@ -26,8 +26,8 @@ Result<bool> may_stay(int file, const BlobLayout& layout, const std::optional<Pr
 
 }  // namespace
 
-std::string presence_path(const CookieName& name) {
-  return fmt::format("presence/{}/{}", name.volume, name.cookie);
+std::string presence_of(const CookieName& name) {
+  return fmt::format("presence/{}/{}.presence", name.volume, name.cookie);
 }
 
 Result<void> cull_when_free(const CacheDirectory& directory, const CookieName& name) {
@@ -57,14 +57,14 @@ Result<std::optional<Presence>> admit_existing_file(const CacheDirectory& direct
   auto file = directory.open(name, O_RDONLY);
   if (!file && file.error().code != Code::not_found) return std::move(file).error();
   if (file) {
-    std::optional<Presence> presence = load_presence(presence_path(name));
+    std::optional<Presence> presence = load_presence(presence_of(name));
     TRY_ASSIGN(bool stays, may_stay(file->get(), layout, presence));
     if (stays) return presence;
     log_line(LogLevel::warn, "cachefiles",
              fmt::format("{}: nobody vouches for the data in the cache: fetched again", name.cookie));
     TRY(cull_when_free(directory, name));
   }
-  unlink(presence_path(name).c_str());
+  unlink(presence_of(name).c_str());
   return std::optional<Presence>();
 }
 

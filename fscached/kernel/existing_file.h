@@ -9,7 +9,7 @@
 namespace fscached {
 
 // Where it is written down what a blob's file holds.
-std::string presence_path(const CookieName& name);
+std::string presence_of(const CookieName& name);
 // Culls a file; one the kernel is still letting go of is waited for. Inside CacheDirectory::run().
 Result<void> cull_when_free(const CacheDirectory& directory, const CookieName& name);
 // Whether each known chunk that has data in the file is one `presence` vouches for.

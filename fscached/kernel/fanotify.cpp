@@ -60,12 +60,16 @@ void FanotifyBackend::restore(Loop& loop, KernelSink& sink, std::vector<Received
   }
 }
 
+std::string FanotifyBackend::presence_path(const KernelName&, const std::string& blob) const {
+  return fmt::format("blobs/{}.presence", blob);
+}
+
 AttachedFile FanotifyBackend::adopt_file(Received received) {
   const Message& message = received.message;
   Known& known = objects_[Key{message.device, message.inode}];
   AttachedFile attached;
   attached.id = message.id;
-  attached.presence_path = fmt::format("blobs/{}.presence", std::string(message.blob, keeper::kBlobIdLength));
+  attached.presence_path = presence_path({}, std::string(message.blob, keeper::kBlobIdLength));
   if (!known.file) {
     known.id = message.id;
     known.blob.assign(message.blob, keeper::kBlobIdLength);

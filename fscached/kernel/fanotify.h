@@ -27,6 +27,8 @@ class FanotifyBackend final : public KernelBackend {
   const char* name() const override { return "fanotify"; }
   void restore(Loop& loop, KernelSink& sink, std::vector<keeper::Received> files) override;
   void start() override;
+  const char* presence_folder() const override { return "blobs"; }
+  std::string presence_path(const KernelName& image, const std::string& blob) const override;
   void attach(const KernelName& image, Layout layout, Attached done) override;
   void let_go(ObjectId id) override;
   // The bootstrap is a local file the kernel mounts by itself.

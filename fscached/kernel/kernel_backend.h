@@ -75,6 +75,10 @@ class KernelBackend : public Answerer {
   // Hands out what a predecessor left unanswered, then reads new requests. Images are restored before.
   virtual void start() = 0;
 
+  // Where it is written down what the file of a blob holds.
+  virtual std::string presence_path(const KernelName& image, const std::string& blob) const = 0;
+  // All such files (*.presence) are below it.
+  virtual const char* presence_folder() const = 0;
   // The file of a blob an image uses, from now until let_go(), which is owed once for each success.
   virtual void attach(const KernelName& image, Layout layout, Attached done) = 0;
   virtual void let_go(ObjectId id) = 0;

@@ -75,7 +75,7 @@ Result<uint64_t> prune_cache(const CacheDirectory& directory, const std::set<Coo
   }
   uint64_t freed = 0;
   for (const UnusedFile& file : choose_pruned(std::move(unused), wish.keep_bytes)) {
-    unlink(presence_path(file.cookie).c_str());
+    unlink(presence_of(file.cookie).c_str());
     TRY(directory.cull(file.cookie));
     freed += file.bytes;
   }

@@ -517,7 +517,7 @@ void BlobObject::forget(const std::vector<uint32_t>& chunks) {
   for (uint32_t chunk : chunks) {
     if (states_[chunk] != State::present) continue;
     states_[chunk] = State::absent;
-    watch_again();
+    doubt(chunk);
   }
   recount();
 }
