@@ -188,7 +188,7 @@ bool BlobObject::recheck(uint32_t chunk, Rechecked done) {
   return true;
 }
 
-void BlobObject::verify(uint32_t chunk, Urgency urgency, std::function<void()> on_wrong) {
+void BlobObject::verify(uint32_t chunk, Urgency urgency, const std::function<void()>& on_wrong) {
   states_[chunk] = State::busy;
   auto self = shared_from_this();
   auto layout = layout_;

@@ -115,7 +115,7 @@ class BlobObject : public std::enable_shared_from_this<BlobObject> {
   void give_up_later(const std::shared_ptr<Waiter>& waiter, uint32_t chunk);
   void finish(Waiter& waiter, Result<void> result);
   void start_missing(const std::vector<uint32_t>& chunks, Urgency urgency);
-  void verify(uint32_t chunk, Urgency urgency, std::function<void()> on_wrong = {});
+  void verify(uint32_t chunk, Urgency urgency, const std::function<void()>& on_wrong = {});
   void fetch(std::vector<uint32_t> chunks, Urgency urgency, size_t source_index);
   void start_fetch(const std::shared_ptr<Fetch>& fetch, Urgency urgency);
   void fetched(const std::shared_ptr<Fetch>& fetch, Result<void> result);

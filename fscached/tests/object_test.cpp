@@ -165,6 +165,8 @@ TEST_CASE("object: a source that stalls leaves memory to others") {
   world.request(1, 0, kStep);
   world.settle();
   CHECK(world.storage->reads.size() == 1);
+  world.storage->let_go();
+  world.run_until([&] { return world.answered(1); });
 }
 
 TEST_CASE("object: when everything is there presence is saved, then the kernel need not ask any more") {
