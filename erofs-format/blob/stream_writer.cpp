@@ -1,5 +1,7 @@
 #include "erofs-format/blob/stream_writer.h"
 
+#include <algorithm>
+
 #include "erofs-format/base/os.h"
 
 namespace erofs_format {
@@ -8,15 +10,18 @@ namespace {
 
 // Bytes gathered for one system call; a larger piece makes a larger buffer.
 constexpr size_t kBufferSize = size_t{256} << 10;
-// Buffers that wait for the thread, the one it is writing among them.
-constexpr size_t kMaxWaiting = 4;
+// Bytes that wait for the threads, those at work among them; one larger buffer may wait alone.
+constexpr size_t kMaxWaiting = size_t{4} << 20;
 // The disk is set to work on this much at a time.
 constexpr uint64_t kWritebackStep = uint64_t{8} << 20;
 
 }  // namespace
 
 StreamWriter::StreamWriter(int fd, std::string name)
-    : fd_(fd), name_(std::move(name)), thread_([this] { run(); }) {}
+    : fd_(fd),
+      name_(std::move(name)),
+      hasher_([this] { run(hashed_); }),
+      writer_([this] { run(written_); }) {}
 
 StreamWriter::~StreamWriter() {
   {
@@ -24,7 +29,8 @@ StreamWriter::~StreamWriter() {
     stopping_ = true;
   }
   changed_.notify_all();
-  thread_.join();
+  hasher_.join();
+  writer_.join();
 }
 
 Result<void> StreamWriter::write(ByteView bytes) {
@@ -42,9 +48,11 @@ Result<void> StreamWriter::drain() {
 Result<void> StreamWriter::hand_over() {
   {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return waiting_.size() < kMaxWaiting || !result_; });
+    auto fits = [&] { return waiting_.empty() || waiting_size_ + filling_.size() <= kMaxWaiting; };
+    changed_.wait(lock, [&] { return fits() || !result_; });
     if (!result_) return result_;
     if (filling_.empty()) return {};
+    waiting_size_ += filling_.size();
     waiting_.push_back(std::move(filling_));
     filling_ = Buffer();
     if (!free_.empty()) {
@@ -57,30 +65,46 @@ Result<void> StreamWriter::hand_over() {
 }
 
 void StreamWriter::begin_writeback() {
-  uint64_t end = written_ / kWritebackStep * kWritebackStep;
+  uint64_t end = written_size_ / kWritebackStep * kWritebackStep;
   if (end > writeback_begun_) os::begin_writeback(fd_, writeback_begun_, end - writeback_begun_);
   writeback_begun_ = end;
 }
 
-void StreamWriter::run() {
+Result<void> StreamWriter::handle(const size_t& stage, ByteView bytes) {
+  if (&stage == &hashed_) {
+    hash_.update(bytes);
+    return {};
+  }
+  TRY(os::write_all(fd_, bytes, name_));
+  written_size_ += bytes.size();
+  begin_writeback();
+  return {};
+}
+
+// Either thread goes through all buffers, each at its own pace.
+void StreamWriter::run(size_t& stage) {
   std::unique_lock lock(mutex_);
   for (;;) {
-    changed_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
-    if (stopping_) return;
+    changed_.wait(lock, [&] { return stopping_ || !result_ || stage < done_ + waiting_.size(); });
+    if (stopping_ || !result_) return;
     // References into a deque stay good while others push to its end.
-    Buffer& buffer = waiting_.front();
+    const Buffer& buffer = waiting_[stage - done_];
     lock.unlock();
-    hash_.update(buffer);
-    auto result = os::write_all(fd_, buffer, name_);
-    written_ += buffer.size();
-    begin_writeback();
-    buffer.clear();
+    auto result = handle(stage, buffer);
     lock.lock();
     if (!result) result_ = std::move(result);
-    free_.push_back(std::move(buffer));
-    waiting_.pop_front();
+    stage++;
+    release_done();
     changed_.notify_all();
-    if (!result_) return;
+  }
+}
+
+void StreamWriter::release_done() {
+  for (; done_ < std::min(hashed_, written_); done_++) {
+    waiting_size_ -= waiting_.front().size();
+    waiting_.front().clear();
+    free_.push_back(std::move(waiting_.front()));
+    waiting_.pop_front();
   }
 }
 

@@ -1,4 +1,4 @@
-// Writes and hashes on a thread of its own, so that whoever makes the bytes does not wait for
+// Writes and hashes on threads of their own, so that whoever makes the bytes does not wait for
 // either. Never seeks.
 #pragma once
 
@@ -30,24 +30,32 @@ class StreamWriter {
   Digest digest() const { return hash_.digest(); }
 
  private:
-  void run();
+  void run(size_t& stage);
+  Result<void> handle(const size_t& stage, ByteView bytes);
+  void release_done();
   void begin_writeback();
   Result<void> hand_over();
 
   int fd_;
   std::string name_;
   Sha256 hash_;
-  uint64_t written_ = 0;
+  uint64_t written_size_ = 0;
   uint64_t writeback_begun_ = 0;
   Buffer filling_;
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<Buffer> waiting_;  // the first one is being written
+  std::deque<Buffer> waiting_;  // those that are not both hashed and written
+  size_t waiting_size_ = 0;     // their bytes
   std::deque<Buffer> free_;
   Result<void> result_;
   bool stopping_ = false;
-  std::thread thread_;
+  // Buffers so far: through with, hashed, written.
+  size_t done_ = 0;
+  size_t hashed_ = 0;
+  size_t written_ = 0;
+  std::thread hasher_;
+  std::thread writer_;
 };
 
 }  // namespace erofs_format
