@@ -80,7 +80,7 @@ Result<BlobFile> open_blob_file(const std::string& name, const std::vector<std::
   std::string tried;
   for (const std::string& directory : directories) {
     BlobFile file;
-    file.path = directory + "/" + name;
+    file.path.append(directory).append("/").append(name);
     auto fd = os::open(file.path, O_RDONLY);
     if (!fd && fd.error().code != Code::not_found) return std::move(fd).error();
     tried.append(" ").append(directory);
