@@ -28,7 +28,8 @@ Result<void> only_whether(Result<T> result) {
   return result ? Result<void>() : Result<void>(std::move(result).error());
 }
 
-// Later steps need the earlier ones: the first that fails is the reason.
+// Later steps need the earlier ones, or would fail for the same reason in words that mislead: the first that
+// fails is the reason.
 json examine(const char* name, const std::vector<Step>& steps) {
   json report = {{"name", name}, {"available", true}, {"steps", json::array()}};
   for (const Step& step : steps) {
@@ -59,9 +60,9 @@ json examine_fanotify(const std::string& root) {
   return examine(
       "fanotify",
       {
-          {"EROFS mounts files", [&root] { return keeper::probe_erofs_from_file(root); }},
           {"permission events", [] { return only_whether(keeper::open_fanotify_group()); }},
           {"files below the root can be marked", [&root] { return keeper::probe_pre_content_mark(root); }},
+          {"EROFS mounts files", [&root] { return keeper::probe_erofs_from_file(root); }},
       });
 }
 
