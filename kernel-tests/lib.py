@@ -342,6 +342,19 @@ class Daemon:
         """Whether the kernel reads what is there by itself: cachefiles always, fanotify once a complete file has no mark."""
         return MECHANISM == "cachefiles" or self.marks() == 0
 
+    def asks_for_the_rest(self):
+        """Whether the kernel asks for what is not there: cachefiles always, fanotify while a file has its mark."""
+        return MECHANISM == "cachefiles" or self.marks() > 0
+
+    def cache_file(self):
+        """The file that holds the data of the only blob: our own, or the kernel's."""
+        if MECHANISM == "fanotify":
+            folder = os.path.join(self.root, "blobs")
+            name, = (name for name in os.listdir(folder) if name.endswith(".data"))
+            return os.path.join(folder, name)
+        files = [os.path.join(folder, name) for folder, _, names in os.walk(os.path.join(self.root, "cachefiles")) for name in names]
+        return max(files, key=os.path.getsize)  # the other one is the bootstrap
+
     def stats(self):
         return json.loads(self.call("stats", "--json").stdout)
 
