@@ -102,7 +102,7 @@ unit-tests: $(UNIT_TESTS)
 unit: unit-tests
 	$(Q)scripts/run-tests unit
 test: ; $(Q)scripts/test
-KERNELS ?= host
+KERNELS ?= host 6.1 6.12
 kernel-test: all ; $(Q)scripts/install-deps uml && scripts/run-tests $(addprefix --kernel ,$(KERNELS)) kernel
 fuzzers: $(FUZZERS)
 fuzz: ; $(Q)$(MAKE) MODE=fuzz fuzzers && scripts/fuzz $(FUZZ_SECONDS)
