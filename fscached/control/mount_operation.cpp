@@ -196,6 +196,10 @@ Result<void> MountOperation::attach(size_t index) {
 Result<void> MountOperation::compare_canary(const Message& answer) {
   if (image_.canary_path.empty()) return {};
   size_t size = std::min<size_t>(answer.text_size, kCanaryBytes);
+  // The kernel may have had it and asked nobody.
+  TRY(daemon_.ask<Result<void>>([&](std::function<void(Result<void>)> done) {
+    daemon_.object(objects_[image_.canary_blob])->make_present(image_.canary_chunk, std::move(done));
+  }));
   auto expected = daemon_.on_loop<Result<Buffer>>([&]() -> Result<Buffer> {
     BlobObject* object = daemon_.object(objects_[image_.canary_blob]);
     Buffer bytes(size);

@@ -118,9 +118,19 @@ void BlobObject::on_request(const KernelRequest& request, Ticket ticket) {
   std::vector<uint32_t> wanted;
   std::copy_if(first, chunks.end(), std::back_inserter(wanted), missing);
   auto held = std::make_shared<Ticket>(std::move(ticket));
-  auto waiter = want(wanted, [held](const Result<void>& result) { result ? held->allow() : held->fail(); });
-  give_up_later(waiter, wanted[0]);
-  start_missing(wanted, Urgency::reader);
+  want_now(wanted, [held](const Result<void>& result) { result ? held->allow() : held->fail(); });
+}
+
+void BlobObject::make_present(uint32_t chunk, Finished finished) {
+  if (!layout_->knows(chunk)) return finished(name(chunk, make_error(Code::internal, "no image knows it")));
+  if (states_[chunk] == State::present) return finished({});
+  want_now({chunk}, std::move(finished));
+}
+
+void BlobObject::want_now(const std::vector<uint32_t>& chunks, Finished finished) {
+  auto waiter = want(chunks, std::move(finished));
+  give_up_later(waiter, chunks[0]);
+  start_missing(chunks, Urgency::reader);
 }
 
 std::shared_ptr<BlobObject::Waiter> BlobObject::want(const std::vector<uint32_t>& chunks, Finished finished) {

@@ -63,6 +63,8 @@ class BlobObject : public std::enable_shared_from_this<BlobObject> {
   void on_kept(Extent range, const std::vector<Extent>& data);
 
   void on_request(const KernelRequest& request, Ticket ticket);
+  // The same for one chunk, when nobody but us asks.
+  void make_present(uint32_t chunk, Finished finished);
   // Hashes a chunk that is there once more, from the disk. One that proves wrong is fetched again; `done`
   // learns of that, and of the error when it could not be. False, and no `done`: it is not there, or under
   // way.
@@ -111,6 +113,7 @@ class BlobObject : public std::enable_shared_from_this<BlobObject> {
     Finished finished;
   };
 
+  void want_now(const std::vector<uint32_t>& chunks, Finished finished);
   std::shared_ptr<Waiter> want(const std::vector<uint32_t>& chunks, Finished finished);
   void give_up_later(const std::shared_ptr<Waiter>& waiter, uint32_t chunk);
   void finish(Waiter& waiter, Result<void> result);
