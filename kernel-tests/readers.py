@@ -16,7 +16,7 @@ def compare(found, wanted, name, offset):
     if found == wanted:
         return
     at = next((at for at in range(min(len(found), len(wanted))) if found[at] != wanted[at]), min(len(found), len(wanted)))
-    what = "zeros" if not any(found[at:at + 64]) else "other bytes"
+    what = "an end" if at == len(found) else "zeros" if not any(found[at:at + 64]) else "other bytes"
     print(f"# {name}: {what} at {offset + at}, {len(found)} of {len(wanted)} bytes read", flush=True)
     os._exit(WRONG)
 
@@ -29,7 +29,14 @@ def read_part(path, source, offset, size, fresh):
     with open(path, "rb") as file:
         if fresh:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        compare(os.pread(file.fileno(), size, offset), wanted, path, offset)
+        found = b""
+        try:
+            while piece := os.pread(file.fileno(), size - len(found), offset + len(found)):
+                found += piece
+        except OSError:  # what came before it counts too
+            compare(found, wanted[:len(found)], path, offset)
+            raise
+        compare(found, wanted, path, offset)
 
 
 def read_mapped(path, source, _offset, _size, fresh):
