@@ -117,11 +117,12 @@ Result<void> MountOperation::check_mountpoint() {
   return {};
 }
 
-// Named by content unless the user did, with a number, so that one image can be mounted twice.
+// Named by content unless the user did, with a number, so that one image can be mounted twice: in front,
+// because some kernels tell superblocks apart by the first 36 characters of "DOMAIN,FSID".
 void MountOperation::choose_fsid(const Digest& digest) {
   constexpr size_t kDigits = 32;
   if (kernel_name_.fsid.empty())
-    kernel_name_.fsid = fmt::format("{}-{}", to_hex(digest).substr(0, kDigits), kernel_name_.id);
+    kernel_name_.fsid = fmt::format("{}-{}", kernel_name_.id, to_hex(digest).substr(0, kDigits));
 }
 
 // The kernel mounts our own copy: validated, complete, local, never marked.

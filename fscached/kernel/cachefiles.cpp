@@ -100,25 +100,39 @@ void CachefilesBackend::let_go(ObjectId id) {
   }
 }
 
+Result<void> CachefilesBackend::check_name(const KernelName& image) const {
+  TRY(check_cookie_word("fsid", image.fsid));
+  if (!image.domain.empty()) TRY(check_cookie_word("domain", image.domain));
+  for (auto& [name, known] : known_) {
+    if (name == bootstrap_cookie(image))
+      return make_error(Code::invalid_argument, fmt::format("fsid '{}': is in use", image.fsid));
+    if (known.local && known.shown_as == sysfs_name(image.fsid, image.domain))
+      return make_error(
+          Code::invalid_argument,
+          fmt::format("fsid '{}': begins like '{}', and kernels look at the first 36 characters with "
+                      "those of the domain",
+                      image.fsid, name.cookie));
+  }
+  return {};
+}
+
 Result<void> CachefilesBackend::add_bootstrap(const KernelName& image) {
   CookieName name = bootstrap_cookie(image);
-  if (known_.count(name))
-    return make_error(Code::invalid_argument, fmt::format("fsid '{}': is in use", image.fsid));
+  TRY(check_name(image));
   std::string path = fmt::format("mounts/{}/image.boot", image.id);
   TRY_ASSIGN(os::UniqueFd source, os::open(path, O_RDONLY | O_NOFOLLOW));
   TRY_ASSIGN(struct stat status, os::stat_of(source.get(), path));
   Known& known = known_[name];
   known.cookie = std::make_shared<Cookie>(*loop_, directory_, name, static_cast<uint64_t>(status.st_size));
   known.local = std::make_shared<LocalCookie>(*loop_, known.cookie, std::move(source));
+  known.shown_as = sysfs_name(image.fsid, image.domain);
   return {};
 }
 
 void CachefilesBackend::offer(const KernelName& image, std::function<void(Result<void>)> done) {
-  auto checked = check_cookie_word("fsid", image.fsid);
-  if (checked && !image.domain.empty()) checked = check_cookie_word("domain", image.domain);
-  if (!checked) return done(std::move(checked));
+  if (auto checked = check_name(image); !checked) return done(std::move(checked));
+  if (!started_) return done(add_bootstrap(image));
   CookieName name = bootstrap_cookie(image);
-  if (!started_ || known_.count(name)) return done(add_bootstrap(image));
   // What another image left under this name the kernel would take for this one's.
   directory_.run([this, image, name, done = std::move(done)] {
     auto culled = cull_when_free(directory_, name);

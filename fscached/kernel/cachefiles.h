@@ -42,6 +42,7 @@ class CachefilesBackend final : public KernelBackend {
     std::shared_ptr<Cookie> cookie;
     ObjectId id = 0;                     // of a blob
     std::shared_ptr<LocalCookie> local;  // of a bootstrap: where its bytes are
+    std::string shown_as;                // of a bootstrap, in sysfs
     unsigned uses = 1;
   };
   struct Pending {
@@ -58,6 +59,7 @@ class CachefilesBackend final : public KernelBackend {
   Ticket take_slot(std::shared_ptr<Cookie> cookie, uint32_t request);
   Result<void> command(const std::string& line);
   AttachedFile add_blob(const CookieName& name, const BlobLayout& layout, std::optional<Presence> presence);
+  Result<void> check_name(const KernelName& image) const;
   Result<void> add_bootstrap(const KernelName& image);
   void report_kept();
 

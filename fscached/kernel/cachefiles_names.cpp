@@ -47,6 +47,11 @@ std::string volume_key(std::string_view fsid, std::string_view domain) {
   return fmt::format("erofs,{}", domain.empty() ? fsid : domain);
 }
 
+std::string sysfs_name(std::string_view fsid, std::string_view domain) {
+  constexpr size_t kLength = 36;
+  return (domain.empty() ? std::string(fsid) : fmt::format("{},{}", domain, fsid)).substr(0, kLength);
+}
+
 CookiePlace place_of(const CookieName& name) {
   // The kernel keeps the volume's key with its length in front and a NUL behind.
   std::string counted = static_cast<char>(name.volume.size()) + name.volume;

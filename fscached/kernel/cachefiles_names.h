@@ -22,6 +22,8 @@ struct CookieName {
 // Longer ones crash the kernel, and others than these characters are stored in an encoded form: letters,
 // digits, and `. _ - + @ :`, not empty.
 Result<void> check_cookie_word(std::string_view what, std::string_view word);
+// Under which EROFS shows an image in sysfs; Linux 6.12 cuts it there and cannot mount two of one name.
+std::string sysfs_name(std::string_view fsid, std::string_view domain);
 // The volume of an image without a domain is its own.
 std::string volume_key(std::string_view fsid, std::string_view domain);
 

@@ -4,24 +4,75 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
 #include "erofs-format/base/log.h"
+#include "erofs-format/blob/blob_reader.h"
 #include "fscached/limits.h"
 
 namespace fscached {
 
 namespace {
 
-Result<bool> may_stay(int file, const BlobLayout& layout, const std::optional<Presence>& presence) {
-  TRY_ASSIGN(struct stat status, os::stat_of(file, "cache file"));
+// Whether chunk `index` is there, whole and right.
+Result<bool> is_right(int file, const BlobLayout& layout, uint32_t index, const std::vector<Extent>& data,
+                      Buffer& raw) {
+  const ChunkSpan& span = layout.chunk(index);
+  uint64_t end = span.uncompressed_offset + padded_size(span);
+  bool whole = std::any_of(data.begin(), data.end(), [&](const Extent& extent) {
+    return extent.offset <= span.uncompressed_offset && end <= extent.offset + extent.size;
+  });
+  if (!whole) return false;
+  raw.resize(span.uncompressed_size);
+  TRY(os::pread_exact(file, span.uncompressed_offset, raw, "cache file"));
+  return bool(verify_chunk(layout.blob(), layout.digest(index), raw));
+}
+
+Result<void> make_hole(int file, uint64_t start, uint64_t end) {
+  if (start >= end) return {};
+  if (fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(start),
+                static_cast<off_t>(end - start)) != 0)
+    return errno_error("cache file: making a hole");
+  return {};
+}
+
+// Leaves only what the digests prove.
+Result<Presence> keep_what_is_right(int file, const BlobLayout& layout) {
+  TRY_ASSIGN(auto data, data_extents(file, {0, layout.file_size()}));
+  Presence presence;
+  presence.file_size = layout.file_size();
+  presence.digests.resize(layout.digests().size());
+  Buffer raw;
+  uint64_t proved_to = 0;
+  for (uint32_t chunk : layout.known()) {
+    TRY_ASSIGN(bool right, is_right(file, layout, chunk, data, raw));
+    if (!right) continue;
+    presence.digests[chunk] = layout.digest(chunk);
+    TRY(make_hole(file, proved_to, layout.chunk(chunk).uncompressed_offset));
+    proved_to = layout.chunk(chunk).uncompressed_offset + padded_size(layout.chunk(chunk));
+  }
+  TRY(make_hole(file, proved_to, layout.file_size()));
+  presence.clean = true;
+  return presence;
+}
+
+Result<std::optional<Presence>> examine(const CookieName& name, int file, const BlobLayout& layout) {
+  std::optional<Presence> presence = load_presence(presence_of(name));
   uint64_t size = layout.file_size();
-  if (!presence || !presence->clean || presence->file_size != size ||
-      static_cast<uint64_t>(status.st_size) != size)
-    return false;
-  TRY_ASSIGN(auto data, data_extents(file, {0, size}));
-  return vouches_for(*presence, layout, data);
+  if (presence && presence->clean && presence->file_size == size) {
+    TRY_ASSIGN(auto data, data_extents(file, {0, size}));
+    if (vouches_for(*presence, layout, data)) return presence;
+  }
+  TRY_ASSIGN(presence, keep_what_is_right(file, layout));
+  auto count = std::count_if(presence->digests.begin(), presence->digests.end(),
+                             [](const Digest& digest) { return !digest.is_zero(); });
+  log_line(
+      LogLevel::warn, "cachefiles",
+      fmt::format("blob {}: nobody vouched for what was in the cache: verified, {} of {} chunks are right",
+                  name.cookie, count, layout.known().size()));
+  return presence;
 }
 
 }  // namespace
@@ -54,14 +105,12 @@ bool vouches_for(const Presence& presence, const BlobLayout& layout, const std::
 
 Result<std::optional<Presence>> admit_existing_file(const CacheDirectory& directory, const CookieName& name,
                                                     const BlobLayout& layout) {
-  auto file = directory.open(name, O_RDONLY);
+  auto file = directory.open(name, O_RDWR);
   if (!file && file.error().code != Code::not_found) return std::move(file).error();
   if (file) {
-    std::optional<Presence> presence = load_presence(presence_of(name));
-    TRY_ASSIGN(bool stays, may_stay(file->get(), layout, presence));
-    if (stays) return presence;
-    log_line(LogLevel::warn, "cachefiles",
-             fmt::format("{}: nobody vouches for the data in the cache: fetched again", name.cookie));
+    TRY_ASSIGN(struct stat status, os::stat_of(file->get(), directory.path_of(name)));
+    if (static_cast<uint64_t>(status.st_size) == layout.file_size())
+      return examine(name, file->get(), layout);
     TRY(cull_when_free(directory, name));
   }
   unlink(presence_of(name).c_str());

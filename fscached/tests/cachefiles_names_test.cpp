@@ -30,3 +30,9 @@ TEST_CASE("cachefiles names: only what the kernel stores as it is, and survives"
     CHECK(checked.error().message.starts_with("fsid '"));
   }
 }
+
+TEST_CASE("cachefiles names: what Linux 6.12 tells two images apart by") {
+  CHECK(sysfs_name("1-abc", "fscached") == "fscached,1-abc");
+  CHECK(sysfs_name("1-abc", "") == "1-abc");
+  CHECK(sysfs_name(std::string(50, 'a') + "1", "d") == sysfs_name(std::string(50, 'a') + "2", "d"));
+}
