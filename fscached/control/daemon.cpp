@@ -83,6 +83,7 @@ Result<std::shared_ptr<BlobObject>> Daemon::adopt(AttachedFile attached,
                                                   std::shared_ptr<const BlobLayout> layout,
                                                   std::shared_ptr<Storage> source) {
   std::shared_ptr<BlobObject>& object = objects_[attached.id];
+  object_counters_.chunks_rehashed += attached.rehashed;
   if (!object) {
     object = std::make_shared<BlobObject>(environment(), std::move(attached), std::move(layout));
     object->begin();

@@ -39,6 +39,8 @@ class CachefilesMechanism final : public Mechanism {
   explicit CachefilesMechanism(os::UniqueFd device) : device_(std::move(device)) {}
   const char* name() const override { return "cachefiles"; }
   int kernel_descriptor() const override { return device_.get(); }
+  // It has to read that the file was closed.
+  bool ends_through_worker() const override { return true; }
   Result<MountPlan> plan(const Message& message) override;
 
  private:

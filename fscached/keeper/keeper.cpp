@@ -340,9 +340,19 @@ std::string Keeper::shown_at(const Hold& hold, uint32_t id) {
   return fmt::format("image {}, which was added: is mounted at {}", id, places);
 }
 
+// A worker that hangs may be all that keeps them alive.
+bool Keeper::replace_for_stop() {
+  if (!mechanism_->ends_through_worker() || replaced_for_stop_ || worker_ < 0) return false;
+  replaced_for_stop_ = true;
+  stop_deadline_ = Clock::now() + std::chrono::milliseconds(kReplacementWaitMs);
+  warn("the worker does not end: killed");
+  kill(worker_, SIGKILL);
+  return true;
+}
+
 // Letting go of the kernel's descriptor now would give readers zeros or errors.
 void Keeper::refuse_stop(const std::string& why) {
-  stopping_ = false;
+  stopping_ = replaced_for_stop_ = false;
   warn("not stopping, readers would be failed: " + why);
   notify("STATUS=asked to stop, but images are in use: " + why);
 }
@@ -363,7 +373,7 @@ void Keeper::advance_stop() {
   sweep();
   std::string alive = still_alive();
   if (!alive.empty()) {
-    if (Clock::now() > stop_deadline_) refuse_stop(alive);
+    if (Clock::now() > stop_deadline_ && !replace_for_stop()) refuse_stop(alive);
     return;
   }
   release_files();

@@ -79,6 +79,7 @@ class Keeper {
   void enforce_worker_stop();
   bool unmount_all();
   std::string still_alive();
+  bool replace_for_stop();
   static std::string shown_at(const Hold& hold, uint32_t id);
   void refuse_stop(const std::string& why);
 
@@ -99,6 +100,7 @@ class Keeper {
   Clock::time_point restart_at_;
   bool stopping_ = false;
   bool stop_sent_ = false;
+  bool replaced_for_stop_ = false;
   bool finished_ = false;
   Clock::time_point stop_deadline_;  // of the kernel to let go, then of the worker to end
 };

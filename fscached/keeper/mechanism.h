@@ -46,6 +46,8 @@ class Mechanism {
   virtual Result<void> introduce(int /*socket*/) { return {}; }
   virtual void worker_ended() {}
 
+  // Whether a superblock ends only when the worker took note of it: one that hangs has to be replaced first.
+  virtual bool ends_through_worker() const { return false; }
   virtual Result<MountPlan> plan(const Message& message) = 0;
 
   // Op::attach: answers on its own when it succeeds.

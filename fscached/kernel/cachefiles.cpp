@@ -81,13 +81,14 @@ void CachefilesBackend::attach(const KernelName& image, Layout layout, Attached 
   // The files of a predecessor are in use: the kernel has kept them since.
   if (!started_) return done(add_blob(name, *layout, load_presence(path)));
   directory_.run([this, image, name, layout, done = std::move(done)] {
-    auto presence =
-        std::make_shared<Result<std::optional<Presence>>>(admit_existing_file(directory_, name, *layout));
-    loop_->post([this, image, name, layout, presence, done] {
-      if (!*presence) return done(std::move(*presence).error());
+    auto admitted = std::make_shared<Result<Admitted>>(admit_existing_file(directory_, name, *layout));
+    loop_->post([this, image, name, layout, admitted, done] {
+      if (!*admitted) return done(std::move(*admitted).error());
       // Two images with the same new blob came at once.
       if (known_.count(name)) return attach(image, layout, done);
-      done(add_blob(name, *layout, std::move(**presence)));
+      AttachedFile attached = add_blob(name, *layout, std::move((*admitted)->presence));
+      attached.rehashed = (*admitted)->rehashed;
+      done(std::move(attached));
     });
   });
 }

@@ -58,12 +58,12 @@ Result<Presence> keep_what_is_right(int file, const BlobLayout& layout) {
   return presence;
 }
 
-Result<std::optional<Presence>> examine(const CookieName& name, int file, const BlobLayout& layout) {
+Result<Admitted> examine(const CookieName& name, int file, const BlobLayout& layout) {
   std::optional<Presence> presence = load_presence(presence_of(name));
   uint64_t size = layout.file_size();
   if (presence && presence->clean && presence->file_size == size) {
     TRY_ASSIGN(auto data, data_extents(file, {0, size}));
-    if (vouches_for(*presence, layout, data)) return presence;
+    if (vouches_for(*presence, layout, data)) return Admitted{std::move(presence), 0};
   }
   TRY_ASSIGN(presence, keep_what_is_right(file, layout));
   auto count = std::count_if(presence->digests.begin(), presence->digests.end(),
@@ -72,7 +72,7 @@ Result<std::optional<Presence>> examine(const CookieName& name, int file, const 
       LogLevel::warn, "cachefiles",
       fmt::format("blob {}: nobody vouched for what was in the cache: verified, {} of {} chunks are right",
                   name.cookie, count, layout.known().size()));
-  return presence;
+  return Admitted{std::move(presence), static_cast<uint64_t>(count)};
 }
 
 }  // namespace
@@ -103,8 +103,8 @@ bool vouches_for(const Presence& presence, const BlobLayout& layout, const std::
   return true;
 }
 
-Result<std::optional<Presence>> admit_existing_file(const CacheDirectory& directory, const CookieName& name,
-                                                    const BlobLayout& layout) {
+Result<Admitted> admit_existing_file(const CacheDirectory& directory, const CookieName& name,
+                                     const BlobLayout& layout) {
   auto file = directory.open(name, O_RDWR);
   if (!file && file.error().code != Code::not_found) return std::move(file).error();
   if (file) {
@@ -114,7 +114,7 @@ Result<std::optional<Presence>> admit_existing_file(const CacheDirectory& direct
     TRY(cull_when_free(directory, name));
   }
   unlink(presence_of(name).c_str());
-  return std::optional<Presence>();
+  return Admitted{};
 }
 
 }  // namespace fscached

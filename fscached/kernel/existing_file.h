@@ -15,10 +15,14 @@ Result<void> cull_when_free(const CacheDirectory& directory, const CookieName& n
 // Whether each known chunk that has data in the file is one `presence` vouches for.
 bool vouches_for(const Presence& presence, const BlobLayout& layout, const std::vector<Extent>& data);
 
+struct Admitted {
+  std::optional<Presence> presence;
+  uint64_t rehashed = 0;  // chunks that were hashed and are right
+};
 // The presence of a file that may stay; none when there is no file, or when it was removed because nobody
 // vouches for its data (its daemon did not end well, or the images of the blob disagree). Inside
 // CacheDirectory::run().
-Result<std::optional<Presence>> admit_existing_file(const CacheDirectory& directory, const CookieName& name,
-                                                    const BlobLayout& layout);
+Result<Admitted> admit_existing_file(const CacheDirectory& directory, const CookieName& name,
+                                     const BlobLayout& layout);
 
 }  // namespace fscached

@@ -54,7 +54,8 @@ struct AttachedFile {
   std::string presence_path;
   // What the file holds from before; none when it is new, or attached already for another image.
   std::optional<Presence> presence;
-  bool watched = true;  // as CacheFile::set_watched() left it
+  bool watched = true;    // as CacheFile::set_watched() left it
+  uint64_t rehashed = 0;  // chunks of it that were verified just now
 };
 
 struct KernelCounters {
