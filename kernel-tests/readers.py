@@ -9,6 +9,8 @@ import time
 
 import lib
 
+# What the kernel says where there is no data; the second one is Linux 6.12's word when its cache is gone.
+NO_DATA_ERRORS = (errno.EIO, errno.ENOBUFS)
 RIGHT, NO_DATA, WRONG, BROKEN = 0, 1, 2, 3  # how a reader ends
 
 
@@ -59,9 +61,10 @@ def start(read, *arguments):
         read(*arguments)
         os._exit(RIGHT)
     except OSError as error:
-        if error.errno != errno.EIO:
-            print(f"# {arguments[0]}: {error}", flush=True)
-        os._exit(NO_DATA if error.errno == errno.EIO else BROKEN)
+        if error.errno in NO_DATA_ERRORS:
+            os._exit(NO_DATA)
+        print(f"# {arguments[0]}: {error}", flush=True)
+        os._exit(BROKEN)
     finally:
         os._exit(BROKEN)
 
@@ -82,7 +85,7 @@ def finish(children, deadline):
             done, status = os.waitpid(child, os.WNOHANG)
             if done:
                 code = os.waitstatus_to_exitcode(status)
-                ends[child] = NO_DATA if code == -signal.SIGBUS else code
+                ends[child] = NO_DATA if code == -signal.SIGBUS else BROKEN if code < 0 else code
         if len(ends) < len(children) and time.monotonic() > until:
             waiting = set(children) - set(ends)
             where = "; ".join(where_it_waits(child) for child in waiting)
