@@ -176,14 +176,13 @@ void Daemon::save_changes() {
 // --- a predecessor's images ---------------------------------------------------
 
 Result<void> Daemon::try_restore_image(uint32_t id, MountedImage& image) {
+  auto offered = Result<void>();
+  backend_->offer(image.kernel_name, [&](Result<void> result) { offered = std::move(result); });
+  TRY(offered);
   std::string folder = mount_folder(config_.root, id);
   TRY_ASSIGN(MountRecord record, read_mount_record(folder));
   image.name = record.image;
   image.where = record.where;
-  image.kernel_name = {id, record.fsid, record.domain};
-  auto offered = Result<void>();
-  backend_->offer(image.kernel_name, [&](Result<void> result) { offered = std::move(result); });
-  TRY(offered);
   if (image.where.empty()) return {};  // a plain image has no blobs
   TRY_ASSIGN(auto source, storage(record.where));
   TRY_ASSIGN(Buffer bytes, os::read_file(folder + "/image.boot", kMaxBootstrapSize));
@@ -214,9 +213,11 @@ void Daemon::restore_image(const Message& mount) {
   image.mountpoint = keeper::text_of(mount.path);
   image.shown = true;
   image.lingers = (mount.flags & keeper::kLingers) != 0;
+  image.kernel_name = {mount.id, keeper::text_of(mount.fsid), keeper::text_of(mount.domain)};
   auto restored = try_restore_image(mount.id, image);
-  if (!restored)
-    log_error(std::move(restored).error().within(image.mountpoint + ": cannot be served any more"));
+  if (restored) return;
+  backend_->abandon(image.kernel_name);
+  log_error(std::move(restored).error().within(image.mountpoint + ": cannot be served any more"));
 }
 
 void Daemon::restore(KeeperLink::Introduction introduction) {

@@ -146,7 +146,7 @@ Result<void> MountOperation::keep_image() {
   } else {
     TRY_ASSIGN(names, keep_bootstrap());
   }
-  return write_mount_record(folder_, {name_, where_, names, kernel_name_.fsid, kernel_name_.domain});
+  return write_mount_record(folder_, {name_, where_, names});
 }
 
 // By its name an image is removed, whatever the kernel knows it by.
@@ -221,7 +221,9 @@ Result<Message> MountOperation::mount_message() {
   if (objects_.size() > keeper::kMaxFiles || !keeper::put_text(message.path, mountpoint_) ||
       !keeper::put_text(message.canary, image_.canary_path))
     return make_error(Code::too_large, mountpoint_ + ": path too long or too many blobs");
-  daemon_.backend().describe_mount(kernel_name_, objects_, message);
+  keeper::put_text(message.fsid, kernel_name_.fsid);
+  keeper::put_text(message.domain, kernel_name_.domain);
+  daemon_.backend().describe_mount(objects_, message);
   return message;
 }
 

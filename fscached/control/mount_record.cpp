@@ -30,8 +30,7 @@ Result<MountRecord> read_mount_record(const std::string& folder) {
     return true;
   };
   bool good = document.is_object() && document["blobs"].is_array() && text(document["image"], record.image) &&
-              text(document["where"], record.where) && text(document["fsid"], record.fsid) &&
-              text(document["domain"], record.domain);
+              text(document["where"], record.where);
   if (good)
     for (const json& blob : document["blobs"]) {
       record.blobs.emplace_back();
@@ -42,11 +41,7 @@ Result<MountRecord> read_mount_record(const std::string& folder) {
 }
 
 Result<void> write_mount_record(const std::string& folder, const MountRecord& record) {
-  json document = {{"image", record.image},
-                   {"where", record.where},
-                   {"blobs", record.blobs},
-                   {"fsid", record.fsid},
-                   {"domain", record.domain}};
+  json document = {{"image", record.image}, {"where", record.where}, {"blobs", record.blobs}};
   std::string text = document.dump(-1, ' ', false, json::error_handler_t::replace);
   return os::publish_file(folder + "/mount.json", as_bytes(text), 0600);
 }

@@ -14,7 +14,6 @@ struct MountRecord {
   std::string image;               // as the user named it: a bootstrap or a reference
   std::string where;               // --blobs
   std::vector<std::string> blobs;  // names that are not in the bootstrap
-  std::string fsid, domain;        // kernel_backend.h KernelName
 };
 
 std::string mount_folder(const std::string& root, uint32_t id);

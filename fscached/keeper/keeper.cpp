@@ -63,6 +63,8 @@ Result<void> Keeper::introduce() {
     message.attributes = mount.attributes;
     message.flags = mount.unmounted ? uint32_t{kLingers} : 0;
     put_text(message.path, mount.mountpoint);
+    put_text(message.fsid, mount.fsid);
+    put_text(message.domain, mount.domain);
     TRY(send_message(socket_.get(), message));
   }
   Message end;
@@ -215,6 +217,8 @@ Result<void> Keeper::mount(const Message& message) {
     return make_error(Code::invalid_argument, fmt::format("mount {}: bad request", message.id));
   Mount mount;
   mount.mountpoint = text_of(message.path);
+  mount.fsid = text_of(message.fsid);
+  mount.domain = text_of(message.domain);
   mount.attributes = message.attributes;
   mount.request = message.request;
   TRY_ASSIGN(MountPlan plan, mechanism_->plan(message));

@@ -27,7 +27,8 @@ struct KeeperOptions {
 
 // One image the kernel may ask about.
 struct Mount {
-  std::string mountpoint;  // empty: only proved, for whoever wants to mount it
+  std::string mountpoint;    // empty: only proved, for whoever wants to mount it
+  std::string fsid, domain;  // as the worker named them
   uint64_t attributes = 0;
   uint64_t kernel_id = 0;  // of the mount, when shown
   std::unique_ptr<Hold> hold;

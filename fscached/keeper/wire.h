@@ -27,7 +27,7 @@ enum class Op : uint32_t {
   // Keeper to worker.
   reply,
   restored_file,   // id, blob, size, device, inode, flags, descriptor
-  restored_mount,  // id, path, flags
+  restored_mount,  // id, path, flags, fsid, domain
   restored_end,    // id: the highest mount number ever used
   gone_mount,      // id: the kernel let go of its superblock
   released_file,   // id: unmarked, nobody reads it

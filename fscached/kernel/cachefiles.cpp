@@ -17,6 +17,10 @@ namespace {
 
 void error_line(const std::string& message) { log_line(LogLevel::error, "cachefiles", message); }
 
+std::string message_of_abandoned(const CookieName& name) {
+  return fmt::format("{}: read, but its image could not be restored", name.cookie);
+}
+
 CookieName bootstrap_cookie(const KernelName& image) {
   return {volume_key(image.fsid, image.domain), image.fsid};
 }
@@ -72,7 +76,10 @@ void CachefilesBackend::attach(const KernelName& image, Layout layout, Attached 
           make_error(Code::invalid_argument,
                      fmt::format("blob {}: another image of its domain says it has {} bytes, this one {}",
                                  name.cookie, known.cookie->size(), layout->file_size())));
-    known.uses++;
+    if (known.is_abandoned())
+      known.id = ++last_id_;
+    else
+      known.uses++;
     return done(AttachedFile{known.id, known.cookie, presence_of(name), std::nullopt});
   }
   std::string path = presence_of(name);
@@ -150,10 +157,21 @@ void CachefilesBackend::withdraw(const KernelName& image) {
   });
 }
 
-void CachefilesBackend::describe_mount(const KernelName& image, const std::vector<ObjectId>&,
-                                       keeper::Message& message) const {
-  keeper::put_text(message.fsid, image.fsid);
-  keeper::put_text(message.domain, image.domain);
+void CachefilesBackend::abandon(const KernelName& image) {
+  abandoned_.insert(volume_key(image.fsid, image.domain));
+}
+
+// Refused, the kernel would ask to open it again for as long as somebody reads it: it opens, and each read
+// fails.
+CachefilesBackend::KnownFiles::iterator CachefilesBackend::adopt_abandoned(const CookieName& name) {
+  if (!abandoned_.count(name.volume)) return known_.end();
+  auto file = directory_.open(name, O_RDONLY);
+  auto status = file ? os::stat_of(file->get(), name.cookie) : Result<struct stat>(std::move(file).error());
+  if (!status) return known_.end();
+  uint64_t size = static_cast<uint64_t>(status->st_size);
+  auto known = known_.try_emplace(name).first;
+  known->second.cookie = std::make_shared<Cookie>(*loop_, directory_, name, size);
+  return known;
 }
 
 std::string CachefilesBackend::mount_line(const KernelName& image, const std::vector<std::string>&) const {
@@ -247,6 +265,7 @@ void CachefilesBackend::on_open(const CachefilesMessage& message) {
   fcntl(descriptor.get(), F_SETFD, FD_CLOEXEC);
   CookieName name = {message.volume_key, message.cookie_key};
   auto found = known_.find(name);
+  if (found == known_.end()) found = adopt_abandoned(name);
   if (found == known_.end()) {
     error_line(fmt::format("{} of {}: is asked for, but no image has it", printable(name.cookie),
                            printable(name.volume)));
@@ -289,6 +308,7 @@ void CachefilesBackend::on_read(const CachefilesMessage& message) {
   Ticket ticket = take_slot(known.cookie, message.id);
   auto data = known.cookie->on_read(range);
   if (!data) return error_line(data.error().message);
+  if (known.is_abandoned()) return error_line(message_of_abandoned(opening->second));
   if (!known.local) {
     sink_->on_kept(known.id, range, *data);
     return sink_->on_request({known.id, range.offset, range.size, 0}, std::move(ticket));

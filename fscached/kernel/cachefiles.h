@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "fscached/kernel/cachefiles_wire.h"
@@ -28,8 +29,8 @@ class CachefilesBackend final : public KernelBackend {
   void let_go(ObjectId id) override;
   void offer(const KernelName& image, std::function<void(Result<void>)> done) override;
   void withdraw(const KernelName& image) override;
-  void describe_mount(const KernelName& image, const std::vector<ObjectId>& objects,
-                      keeper::Message& message) const override;
+  void describe_mount(const std::vector<ObjectId>&, keeper::Message&) const override {}
+  void abandon(const KernelName& image) override;
   std::string mount_line(const KernelName& image, const std::vector<std::string>& blobs) const override;
   void prune(const PruneWish& wish, std::function<void(Result<uint64_t>)> done) override;
   void answer(uint32_t slot, int error) override;
@@ -44,7 +45,9 @@ class CachefilesBackend final : public KernelBackend {
     std::shared_ptr<LocalCookie> local;  // of a bootstrap: where its bytes are
     std::string shown_as;                // of a bootstrap, in sysfs
     unsigned uses = 1;
+    bool is_abandoned() const { return id == 0 && !local; }
   };
+  using KnownFiles = std::map<CookieName, Known>;
   struct Pending {
     std::shared_ptr<Cookie> cookie;
     uint32_t request = 0;
@@ -61,6 +64,7 @@ class CachefilesBackend final : public KernelBackend {
   AttachedFile add_blob(const CookieName& name, const BlobLayout& layout, std::optional<Presence> presence);
   Result<void> check_name(const KernelName& image) const;
   Result<void> add_bootstrap(const KernelName& image);
+  KnownFiles::iterator adopt_abandoned(const CookieName& name);
   void report_kept();
 
   int device_;
@@ -70,7 +74,8 @@ class CachefilesBackend final : public KernelBackend {
   bool started_ = false;
   bool draining_ = false;
   bool full_ = false;  // stopped reading because no slot was free
-  std::map<CookieName, Known> known_;
+  KnownFiles known_;
+  std::set<std::string> abandoned_;      // volumes
   std::map<uint32_t, CookieName> open_;  // by the kernel's number of the opening
   ObjectId last_id_ = 0;
   std::vector<Pending> pending_;

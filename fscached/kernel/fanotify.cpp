@@ -121,8 +121,7 @@ void FanotifyBackend::let_go(ObjectId id) {
   keeper_.tell(message);
 }
 
-void FanotifyBackend::describe_mount(const KernelName&, const std::vector<ObjectId>& objects,
-                                     Message& message) const {
+void FanotifyBackend::describe_mount(const std::vector<ObjectId>& objects, Message& message) const {
   message.file_count = static_cast<uint32_t>(objects.size());
   std::copy(objects.begin(), objects.end(), message.files);
 }

@@ -34,8 +34,7 @@ class FanotifyBackend final : public KernelBackend {
   // The bootstrap is a local file the kernel mounts by itself.
   void offer(const KernelName&, std::function<void(Result<void>)> done) override { done({}); }
   void withdraw(const KernelName&) override {}
-  void describe_mount(const KernelName& image, const std::vector<ObjectId>& objects,
-                      keeper::Message& message) const override;
+  void describe_mount(const std::vector<ObjectId>& objects, keeper::Message& message) const override;
   std::string mount_line(const KernelName& image, const std::vector<std::string>& blobs) const override;
   void prune(const PruneWish& wish, std::function<void(Result<uint64_t>)> done) override;
   void on_notice(const keeper::Message& notice) override;

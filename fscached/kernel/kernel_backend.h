@@ -86,9 +86,10 @@ class KernelBackend : public Answerer {
   // The image's metadata, while the kernel may mount it. `done` may run at once.
   virtual void offer(const KernelName& image, std::function<void(Result<void>)> done) = 0;
   virtual void withdraw(const KernelName& image) = 0;
-  // Fills in what the keeper mounts it with.
-  virtual void describe_mount(const KernelName& image, const std::vector<ObjectId>& objects,
-                              keeper::Message& message) const = 0;
+  // Fills in what the keeper mounts it with, besides its name.
+  virtual void describe_mount(const std::vector<ObjectId>& objects, keeper::Message& message) const = 0;
+  // The image is mounted and cannot be served any more: readers of what is not there get EIO, and none waits.
+  virtual void abandon(const KernelName& /*image*/) {}
 
   // What an operator types to mount it; `blobs`: ids in device order.
   virtual std::string mount_line(const KernelName& image, const std::vector<std::string>& blobs) const = 0;
