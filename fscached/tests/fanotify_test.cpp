@@ -9,22 +9,12 @@
 #include <set>
 
 #include "fscached/tests/fanotify_records.h"
+#include "fscached/tests/recorder.h"
 #include "fscached/tests/scratch.h"
 
 using namespace fscached;
 
 namespace {
-
-struct Recorder final : KernelSink {
-  void on_kept(ObjectId, Extent, const std::vector<Extent>&) override {}
-  void on_released(ObjectId) override {}
-  void on_request(const KernelRequest& request, Ticket ticket) override {
-    requests.push_back(request);
-    tickets.push_back(std::move(ticket));
-  }
-  std::vector<KernelRequest> requests;
-  std::vector<Ticket> tickets;
-};
 
 // A number high enough to be no descriptor of the test's own.
 constexpr int kNumber = 500;
