@@ -74,11 +74,15 @@ json describe(Daemon& daemon, uint32_t id, const MountedImage& image) {
           {"complete", amounts.complete}};
 }
 
-bool is_gone(Daemon& daemon, uint32_t id) {
-  return daemon.on_loop<bool>([&] { return daemon.images().count(id) == 0; });
-}
-
 }  // namespace
+
+bool wait_on_loop(Daemon& daemon, const std::function<bool()>& happened) {
+  for (int i = 0;; i++) {
+    if (daemon.on_loop<bool>(happened)) return true;
+    if (i == kGoneSteps) return false;
+    std::this_thread::sleep_for(kGoneStep);
+  }
+}
 
 std::string text_field(const json& request, const char* name) {
   auto found = request.find(name);
@@ -94,7 +98,7 @@ Result<json> umount_image(Daemon& daemon, const json& request) {
   auto unmounted = daemon.ask<Result<Received>>(
       [&](KeeperLink::Reply reply) { daemon.keeper().call(message, std::move(reply)); });
   if (!unmounted) return std::move(unmounted).error();
-  for (int i = 0; i < kGoneSteps && !is_gone(daemon, message.id); i++) std::this_thread::sleep_for(kGoneStep);
+  wait_on_loop(daemon, [&] { return daemon.images().count(message.id) == 0; });
   bool lingers = daemon.on_loop<bool>([&] {
     auto found = daemon.images().find(message.id);
     if (found == daemon.images().end()) return false;

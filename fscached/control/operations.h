@@ -26,6 +26,8 @@ Result<json> list_images(Daemon& daemon);
 Result<json> show_status(Daemon& daemon);
 Result<json> show_stats(Daemon& daemon);
 
+// Looks on the loop until `happened`, for some seconds at most; what it said last.
+bool wait_on_loop(Daemon& daemon, const std::function<bool()>& happened);
 // A text field of a request; absent is empty.
 std::string text_field(const json& request, const char* name);
 

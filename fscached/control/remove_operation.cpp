@@ -1,9 +1,6 @@
 // `remove` and `prune`: what the cache need not have any more.
 #include <fmt/format.h>
 
-#include <chrono>
-#include <thread>
-
 #include "erofs-format/base/log.h"
 #include "fscached/control/operations.h"
 
@@ -14,9 +11,6 @@ using keeper::Op;
 using keeper::Received;
 
 namespace {
-
-constexpr auto kGoneStep = std::chrono::milliseconds(10);
-constexpr int kGoneSteps = 300;
 
 Result<uint64_t> prune(Daemon& daemon, const PruneWish& wish) {
   return daemon.ask<Result<uint64_t>>(
@@ -46,13 +40,6 @@ bool are_released(Daemon& daemon, std::set<std::string> blobs) {
   return true;
 }
 
-void wait_for_release(Daemon& daemon, const std::set<std::string>& blobs) {
-  for (int i = 0; i < kGoneSteps; i++) {
-    if (daemon.on_loop<bool>([&] { return are_released(daemon, blobs); })) return;
-    std::this_thread::sleep_for(kGoneStep);
-  }
-}
-
 }  // namespace
 
 Result<json> remove_image(Daemon& daemon, const json& request) {
@@ -72,7 +59,7 @@ Result<json> remove_image(Daemon& daemon, const json& request) {
   });
   uint64_t freed = 0;
   if (!wish.blobs.empty()) {
-    wait_for_release(daemon, wish.blobs);
+    wait_on_loop(daemon, [&] { return are_released(daemon, wish.blobs); });
     TRY_ASSIGN(freed, prune(daemon, wish));
   }
   log_line(LogLevel::info, "daemon", fmt::format("removed {}, {} bytes of the cache", name, freed));
