@@ -31,6 +31,7 @@ class Build {
   std::vector<Digest> own_digests() const;
   void end_pipeline();
   Result<void> finish_blob();
+  Result<void> write_bootstrap();
   Result<void> inline_bootstrap(Blob& own);
 
   Source& source_;
@@ -107,9 +108,15 @@ void Build::end_pipeline() {
   pipeline_.reset();
 }
 
+Result<void> Build::write_bootstrap() {
+  auto written = options_.keep_tree ? build_bootstrap(result_.tree) : drain_to_bootstrap(result_.tree);
+  TRY_ASSIGN(result_.bootstrap, std::move(written));
+  return {};
+}
+
 Result<void> Build::inline_bootstrap(Blob& own) {
   own.id = kUnknownBlobId;
-  TRY_ASSIGN(result_.bootstrap, build_bootstrap(result_.tree));
+  TRY(write_bootstrap());
   return writer_.append_bootstrap(result_.bootstrap);
 }
 
@@ -140,9 +147,7 @@ Result<BuildResult> Build::run() {
   TRY(pipeline_->finish());
   make_tree();
   TRY(finish_blob());
-  if (!options_.blob.inline_meta) {
-    TRY_ASSIGN(result_.bootstrap, build_bootstrap(result_.tree));
-  }
+  if (!options_.blob.inline_meta) TRY(write_bootstrap());
   result_.counters.bytes_out = writer_.size();
   return std::move(result_);
 }

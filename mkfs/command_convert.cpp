@@ -37,6 +37,7 @@ Result<ConvertOptions> convert_options(const Arguments& arguments, std::unique_p
   options.build.blob = {.toc = true, .inline_meta = true};
   options.build.tree.whiteouts = WhiteoutSpec::none;
   options.build.tree.links_below = true;
+  options.build.keep_tree = true;
   options.prefetch = std::exchange(options.build.prefetch, {});
   TRY_ASSIGN(options.jobs, job_count(arguments));
   if (auto text = arguments.value("platform")) {

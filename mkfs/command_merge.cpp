@@ -114,8 +114,8 @@ Result<Tree> merge_files(const Arguments& arguments) {
 }
 
 // Returns the path of what it wrote.
-Result<std::string> publish_merged(const Arguments& arguments, const Tree& tree) {
-  TRY_ASSIGN(Buffer image, build_bootstrap(tree));
+Result<std::string> publish_merged(const Arguments& arguments, Tree& tree) {
+  TRY_ASSIGN(Buffer image, drain_to_bootstrap(tree));
   std::string path = arguments.value_or("bootstrap", "");
   if (path.empty()) path = arguments.value_or("blob-dir", "") + "/" + to_hex(sha256(image));
   TRY(os::publish_file(path, image));

@@ -48,7 +48,7 @@ class Unpack {
       auto [first, added] = first_path_.try_emplace(id, path);
       if (!added) return tar_.begin({path, first->second, true}, inode);
     }
-    TRY(tar_.begin({path, inode.target, false}, inode));
+    TRY(tar_.begin({path, inode.target ? *inode.target : std::string(), false}, inode));
     for (ChunkId chunk : inode.chunks) {
       auto bytes = blobs_.chunk(chunk);
       if (!bytes) return std::move(bytes.error()).within(printable(path));

@@ -191,10 +191,10 @@ Result<std::vector<Descriptor>> dictionary_blobs(const Tree& tree, const std::ve
 }
 
 // Bootstrap and chunk tables, as the layer that comes last.
-Result<BootstrapLayer> bootstrap_layer(const Tree& tree, std::vector<ConvertedLayer>& layers,
+Result<BootstrapLayer> bootstrap_layer(Tree& tree, std::vector<ConvertedLayer>& layers,
                                        ConvertReport& report) {
   std::vector<LayerFile> files;
-  TRY_ASSIGN(Buffer image, build_bootstrap(tree));
+  TRY_ASSIGN(Buffer image, drain_to_bootstrap(tree));
   report.bootstrap_size = image.size();
   files.push_back({"image.boot", std::move(image)});
   std::set<Digest> known;

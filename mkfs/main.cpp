@@ -1,5 +1,6 @@
 // mkfs.nydus-erofs: picks the command, runs it, says what went wrong.
 #include <fmt/format.h>
+#include <malloc.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -17,6 +18,8 @@ namespace {
 using namespace mkfs;
 
 constexpr std::string_view kProgram = "mkfs.nydus-erofs";
+// Larger pieces of memory go back to the system when they are freed.
+constexpr int kMmapThreshold = 1 << 20;
 
 const Command* const kCommands[] = {&kCreateCommand,  &kMergeCommand, &kConvertCommand, &kCheckCommand,
                                     &kInspectCommand, &kStatCommand,  &kUnpackCommand,  &kDumpCommand};
@@ -103,6 +106,8 @@ int main(int argc, char** argv) {
   // A reader that goes away is an error of the write, with a name, not a silent end.
   ::signal(SIGPIPE, SIG_IGN);
   os::remove_temporaries_on_signals();
+  // glibc would raise it with the first large vector freed, and then keep what grew and was freed.
+  ::mallopt(M_MMAP_THRESHOLD, kMmapThreshold);
   std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
   if (argc > 0 && called_as_nydus_image(argv[0])) put_command_first(words);
   const Command* command = words.empty() ? nullptr : find_command(words[0]);

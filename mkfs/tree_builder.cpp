@@ -214,13 +214,13 @@ Result<InodeId> TreeBuilder::add(const SourceEntry& entry) {
   InodeId id = new_inode(entry.mode);
   set_attributes(tree_.inodes[id], entry);
   tree_.inodes[id].size = S_ISREG(entry.mode) ? entry.size : S_ISLNK(entry.mode) ? entry.target.size() : 0;
-  tree_.inodes[id].target = entry.target;
+  if (S_ISLNK(entry.mode)) tree_.inodes[id].target = std::make_unique<std::string>(entry.target);
   put(parent, name, id);
   return id;
 }
 
 Tree TreeBuilder::finish() {
-  index_ = {};
+  index_ = std::vector<Slot>();  // {} would keep the memory
   for (auto& inode : tree_.inodes) {
     if (!inode.entries) continue;
     std::sort(inode.entries->begin(), inode.entries->end(),
@@ -249,7 +249,7 @@ void TreeBuilder::renumber() {
     }
   }
   auto kept = narrow<InodeId>(order.size());
-  order = {};
+  order = std::vector<InodeId>();
   InodeId end = kept;
   for (InodeId& id : new_id)
     if (id == kNoInode) id = end++;

@@ -6,6 +6,7 @@
 
 #include "erofs-format/bootstrap/bootstrap_reader.h"
 #include "erofs-format/bootstrap/encoding.h"
+#include "erofs-format/bootstrap/layout.h"
 #include "erofs-format/ondisk/erofs.h"
 #include "erofs-format/ondisk/rafs.h"
 
@@ -27,8 +28,12 @@ uint64_t compressor_flag(Compressor compressor) {
 
 class BootstrapWriter {
  public:
-  BootstrapWriter(const Tree& tree, const Layout& layout)
-      : tree_(tree), layout_(layout), out_(layout.size), written_(layout.size / kSlotSize) {}
+  // Where `drained` is the tree, each part of it is freed when it is written.
+  BootstrapWriter(const Tree& tree, Layout layout, Tree* drained)
+      : tree_(tree),
+        drained_(drained),
+        layout_(std::move(layout)),
+        written_(layout_.chunk_table_offset / kSlotSize) {}
   Result<Buffer> write();
 
  private:
@@ -46,13 +51,15 @@ class BootstrapWriter {
   Result<void> write_flat(InodeId id, uint64_t after_inode, ByteView data);
   Result<void> write_chunk_index(const Inode& inode, uint64_t after_inode);
   Result<void> write_chunk_table();
+  void end_inodes();
   erofs_inode_extended encode_inode(InodeId id) const;
   Buffer encode_directory(InodeId id) const;
   uint64_t flags() const;
   uint64_t nid(InodeId id) const { return (layout_.inodes[id].offset - layout_.meta_offset) / kSlotSize; }
 
   const Tree& tree_;
-  const Layout& layout_;
+  Tree* drained_;
+  Layout layout_;
   Buffer out_;
   std::vector<bool> written_;  // 32-byte slots that belong to an inode already
 };
@@ -265,7 +272,7 @@ Result<void> BootstrapWriter::write_inode(InodeId id) {
   TRY(put(place.offset, encode_inode(id)));
   TRY(put_bytes(place.offset + kInodeSize, xattrs));
   if (inode.is_directory()) return write_flat(id, after, encode_directory(id));
-  if (inode.is_symlink()) return write_flat(id, after, as_bytes(inode.target));
+  if (inode.is_symlink()) return write_flat(id, after, as_bytes(*inode.target));
   if (inode.is_regular()) return write_chunk_index(inode, after);
   return {};
 }
@@ -291,32 +298,43 @@ Result<void> BootstrapWriter::write_chunk_table() {
   return {};
 }
 
+// An assignment of {} would keep the memory.
+void BootstrapWriter::end_inodes() {
+  written_ = std::vector<bool>();
+  layout_.inodes = std::vector<InodePlace>();
+  layout_.visiting_order = std::vector<InodeId>();
+  if (drained_) drained_->inodes = std::vector<Inode>();
+}
+
 Result<Buffer> BootstrapWriter::write() {
   if (nid(kRootInode) != kRafsRootNid)
     return make_error(Code::internal, "bootstrap: the root is not the first inode");
+  // Pages of the chunk table that nothing touches yet are not resident beside the inodes.
+  out_.reserve(layout_.size);
+  out_.resize(layout_.chunk_table_offset);
   TRY(write_superblocks());
   TRY(write_blobs());
   TRY(write_prefetch());
   for (InodeId id : layout_.visiting_order) TRY(write_inode(id));
+  end_inodes();
+  out_.resize(layout_.size);
   TRY(write_chunk_table());
+  if (drained_) drained_->chunks = std::vector<Chunk>();
   return std::move(out_);
+}
+
+// The tree and its layout are no longer needed when the reader runs.
+Result<Buffer> write_and_check(const Tree& tree, Tree* drained) {
+  TRY_ASSIGN(Layout layout, compute_layout(tree));
+  TRY_ASSIGN(Buffer bytes, BootstrapWriter(tree, std::move(layout), drained).write());
+  TRY(check_bootstrap(bytes, "bootstrap just written"));
+  return bytes;
 }
 
 }  // namespace
 
-Result<Buffer> write_bootstrap(const Tree& tree, const Layout& layout) {
-  return BootstrapWriter(tree, layout).write();
-}
+Result<Buffer> build_bootstrap(const Tree& tree) { return write_and_check(tree, nullptr); }
 
-static Result<Buffer> write_both_passes(const Tree& tree) {
-  TRY_ASSIGN(Layout layout, compute_layout(tree));
-  return write_bootstrap(tree, layout);
-}
-
-Result<Buffer> build_bootstrap(const Tree& tree) {
-  TRY_ASSIGN(Buffer bytes, write_both_passes(tree));
-  TRY(check_bootstrap(bytes, "bootstrap just written"));
-  return bytes;
-}
+Result<Buffer> drain_to_bootstrap(Tree& tree) { return write_and_check(tree, &tree); }
 
 }  // namespace erofs_format

@@ -119,7 +119,7 @@ Result<void> Dump::print(InodeId id, const std::string& path) {
       quoted(path), type_name(inode.mode), inode.mode & 07777, inode.uid, inode.gid, inode.mtime,
       inode.mtime_nsec);
   if (inode.is_regular()) TRY(add_content(id, path, out));
-  if (inode.is_symlink()) fmt::format_to(std::back_inserter(out), ", \"target\": {}", quoted(inode.target));
+  if (inode.is_symlink()) fmt::format_to(std::back_inserter(out), ", \"target\": {}", quoted(*inode.target));
   if (S_ISCHR(inode.mode) || S_ISBLK(inode.mode))
     fmt::format_to(std::back_inserter(out), ", \"rdev\": \"{}:{}\"", device_major(inode.rdev),
                    device_minor(inode.rdev));

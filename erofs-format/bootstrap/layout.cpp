@@ -59,9 +59,9 @@ std::string LayoutBuilder::path_of(InodeId wanted) const {
 Result<void> LayoutBuilder::check_inode(InodeId id) const {
   const Inode& inode = tree_.inodes[id];
   auto refuse = [&](const std::string& why) { return make_error(Code::too_large, path_of(id) + ": " + why); };
-  if (inode.is_symlink() && (inode.target.empty() || inode.target.size() > kMaxSymlinkLength))
-    return refuse(
-        fmt::format("symlink of {} bytes, 1 to {} are possible", inode.target.size(), kMaxSymlinkLength));
+  uint64_t target_size = inode.target ? inode.target->size() : 0;
+  if (inode.is_symlink() && (target_size == 0 || target_size > kMaxSymlinkLength))
+    return refuse(fmt::format("symlink of {} bytes, 1 to {} are possible", target_size, kMaxSymlinkLength));
   if (inode.is_regular() && inode.chunks.size() != div_up(inode.size, tree_.chunk_size))
     return make_error(Code::internal, path_of(id) + ": chunks do not match its size");
   if (!inode.xattrs) return {};
@@ -86,7 +86,7 @@ Result<void> LayoutBuilder::place(InodeId id) {
   uint64_t inode_bytes = kInodeSize + xattr_body_size(inode);
   Placement::Place place;
   if (inode.is_directory() || inode.is_symlink()) {
-    out.data_size = inode.is_directory() ? directory_size(tree_, id) : inode.target.size();
+    out.data_size = inode.is_directory() ? directory_size(tree_, id) : inode.target->size();
     place = placement_.place_with_data(inode_bytes, out.data_size);
     out.layout = place.inlined ? kLayoutFlatInline : kLayoutFlatPlain;
   } else if (inode.is_regular()) {
@@ -125,6 +125,7 @@ Result<void> LayoutBuilder::number_children(InodeId directory, std::vector<Inode
 
 Result<void> LayoutBuilder::place_tree() {
   layout_.inodes.resize(tree_.inodes.size());
+  layout_.visiting_order.reserve(tree_.inodes.size());
   layout_.inodes[kRootInode].ino = next_ino_++;
   layout_.name_count = 1;
   std::vector<InodeId> pending = {kRootInode};

@@ -180,10 +180,11 @@ Result<void> read_symlink(Image& image, const InodeHead& head, Inode& inode) {
   if (head.size == 0 || head.size > kMaxSymlinkLength)
     return image.corrupt(size_field(head.offset), "inode: i_size of a symlink is not 1 to 4095");
   TRY_ASSIGN(FlatData data, claim_flat_data(image, head, "the target of a symlink"));
-  inode.target = std::string(as_text(data.full)) + std::string(as_text(data.tail));
+  std::string target = std::string(as_text(data.full)) + std::string(as_text(data.tail));
   inode.size = head.size;
-  if (inode.target.find('\0') != std::string::npos)
+  if (target.find('\0') != std::string::npos)
     return image.corrupt(head.offset, "inode: target of the symlink has a NUL");
+  inode.target = std::make_unique<std::string>(std::move(target));
   return {};
 }
 

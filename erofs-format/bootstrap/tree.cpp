@@ -36,7 +36,7 @@ InodeId copy_inode(Tree& tree, InodeId id) {
   copy.mtime = from.mtime;
   copy.mtime_nsec = from.mtime_nsec;
   copy.size = from.size;
-  copy.target = from.target;
+  if (from.target) copy.target = std::make_unique<std::string>(*from.target);
   if (from.xattrs) copy.xattrs = std::make_unique<Xattrs>(*from.xattrs);
   return narrow<InodeId>(tree.inodes.size() - 1);
 }

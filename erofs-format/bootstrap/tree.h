@@ -45,7 +45,7 @@ struct Inode {
   std::unique_ptr<Xattrs> xattrs;                  // null = none
   std::unique_ptr<std::vector<DirEntry>> entries;  // directories, sorted by name bytes
   ChunkList chunks;                                // regular files: ceil(size / chunk_size)
-  std::string target;                              // symlinks
+  std::unique_ptr<std::string> target;             // symlinks only; null otherwise
 
   bool is_directory() const { return S_ISDIR(mode); }
   bool is_regular() const { return S_ISREG(mode); }

@@ -34,6 +34,13 @@ TEST_CASE("a tree read from an image of the reference builder is written with th
     auto differ = std::mismatch(written->begin(), written->end(), wanted.begin());
     CHECK_MESSAGE(differ.first == written->end(), "first difference at byte ",
                   differ.second - wanted.begin());
+    size_t blobs = tree->blobs.size();
+    auto drained = drain_to_bootstrap(*tree);
+    REQUIRE_MESSAGE(drained, (drained ? "" : drained.error().message));
+    CHECK(*drained == *written);
+    CHECK(tree->inodes.capacity() == 0);
+    CHECK(tree->chunks.capacity() == 0);
+    CHECK(tree->blobs.size() == blobs);
   }
 }
 
