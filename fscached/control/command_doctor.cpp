@@ -43,7 +43,10 @@ json examine(const char* name, const std::vector<Step>& steps) {
   return report;
 }
 
-json examine_cachefiles(const std::string& root) {
+// `served`: the daemon that answers has the device, and proves the rest.
+json examine_cachefiles(const std::string& root, bool served) {
+  if (served)
+    return examine("cachefiles", {{"the daemon that answers has the device", [] { return Result<void>(); }}});
   json report = examine(
       "cachefiles", {
                         {"EROFS mounts by fsid", [] { return keeper::probe_fsid_option(); }},
@@ -87,11 +90,12 @@ std::string existing_folder(std::string path) {
 Result<void> run_doctor(const Arguments& arguments) {
   if (!arguments.positional().empty()) return usage_error("doctor: takes no operands");
   std::string root = existing_folder(arguments.value_or("root", kDefaultRoot));
-  json reports = {examine_cachefiles(root), examine_fanotify(root)};
+  auto status = call(socket_of(arguments), {{"command", "status"}});
+  bool served = status && (*status)["backend"] == "cachefiles";
+  json reports = {examine_cachefiles(root, served), examine_fanotify(root)};
   json result = {{"root", root}, {"mechanisms", reports}, {"auto", nullptr}};
   for (const json& report : reports)
     if (result["auto"].is_null() && report["available"].get<bool>()) result["auto"] = report["name"];
-  auto status = call(socket_of(arguments), {{"command", "status"}});
   if (status) result["daemon"] = (*status)["backend"];
   if (arguments.has("json")) {
     TRY(print_json(result));
