@@ -87,15 +87,27 @@ void CachefilesBackend::attach(const KernelName& image, Layout layout, Attached 
     return done(std::move(made).error());
   // The files of a predecessor are in use: the kernel has kept them since.
   if (!started_) return done(add_blob(name, *layout, load_presence(path)));
-  directory_.run([this, image, name, layout, done = std::move(done)] {
+  admit(image, name, std::move(layout), std::move(done));
+}
+
+// What an earlier life left may be changed here, so two images that come with the same blob take turns.
+void CachefilesBackend::admit(const KernelName& image, const CookieName& name, Layout layout, Attached done) {
+  auto under_way = admitting_.find(name);
+  if (under_way != admitting_.end())
+    return under_way->second.push_back([this, image, layout, done] { attach(image, layout, done); });
+  admitting_[name];
+  directory_.run([this, name, layout, done = std::move(done)] {
     auto admitted = std::make_shared<Result<Admitted>>(admit_existing_file(directory_, name, *layout));
-    loop_->post([this, image, name, layout, admitted, done] {
-      if (!*admitted) return done(std::move(*admitted).error());
-      // Two images with the same new blob came at once.
-      if (known_.count(name)) return attach(image, layout, done);
-      AttachedFile attached = add_blob(name, *layout, std::move((*admitted)->presence));
-      attached.rehashed = (*admitted)->rehashed;
-      done(std::move(attached));
+    loop_->post([this, name, layout, admitted, done] {
+      auto waiting = admitting_.extract(name);
+      if (*admitted) {
+        AttachedFile attached = add_blob(name, *layout, std::move((*admitted)->presence));
+        attached.rehashed = (*admitted)->rehashed;
+        done(std::move(attached));
+      } else {
+        done(std::move(*admitted).error());
+      }
+      for (auto& attach_now : waiting.mapped()) attach_now();
     });
   });
 }
@@ -182,6 +194,7 @@ std::string CachefilesBackend::mount_line(const KernelName& image, const std::ve
 void CachefilesBackend::prune(const PruneWish& wish, std::function<void(Result<uint64_t>)> done) {
   std::set<CookieName> used;
   for (auto& [name, known] : known_) used.insert(name);
+  for (auto& [name, waiting] : admitting_) used.insert(name);
   directory_.run([this, used, wish, done = std::move(done)] {
     auto freed = std::make_shared<Result<uint64_t>>(prune_cache(directory_, used, wish));
     loop_->post([freed, done] { done(std::move(*freed)); });

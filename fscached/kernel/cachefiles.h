@@ -64,6 +64,7 @@ class CachefilesBackend final : public KernelBackend {
   AttachedFile add_blob(const CookieName& name, const BlobLayout& layout, std::optional<Presence> presence);
   Result<void> check_name(const KernelName& image) const;
   Result<void> add_bootstrap(const KernelName& image);
+  void admit(const KernelName& image, const CookieName& name, Layout layout, Attached done);
   KnownFiles::iterator adopt_abandoned(const CookieName& name);
   void report_kept();
 
@@ -75,7 +76,8 @@ class CachefilesBackend final : public KernelBackend {
   bool draining_ = false;
   bool full_ = false;  // stopped reading because no slot was free
   KnownFiles known_;
-  std::set<std::string> abandoned_;      // volumes
+  std::map<CookieName, std::vector<std::function<void()>>> admitting_;  // and who waits to attach the same
+  std::set<std::string> abandoned_;                                     // volumes
   std::map<uint32_t, CookieName> open_;  // by the kernel's number of the opening
   ObjectId last_id_ = 0;
   std::vector<Pending> pending_;
