@@ -79,6 +79,7 @@ Error BlobObject::name(uint32_t chunk, Error error) const {
 // A chunk with a hole is absent whatever was believed; one that is there and nobody spoke of was written
 // by a worker that died: its digest decides.
 void BlobObject::on_kept(Extent range, const std::vector<Extent>& data) {
+  bool lost = false;
   for (uint32_t chunk : layout_->chunks_in(range.offset, range.size)) {
     if (states_[chunk] == State::busy) continue;
     const ChunkSpan& span = layout_->chunk(chunk);
@@ -87,12 +88,14 @@ void BlobObject::on_kept(Extent range, const std::vector<Extent>& data) {
     bool kept = std::any_of(data.begin(), data.end(), [&](const Extent& extent) {
       return extent.offset <= start && end <= extent.offset + extent.size;
     });
+    lost = lost || (!kept && states_[chunk] == State::present);
     if (!kept)
       states_[chunk] = State::absent;
     else if (states_[chunk] == State::absent && end - start == padded_size(span))
       states_[chunk] = State::unverified;
   }
-  recount();
+  // Every read of cachefiles comes here first: counting goes through all chunks.
+  if (lost) recount();
 }
 
 Result<void> BlobObject::read_chunk(uint32_t chunk, MutableBytes into) const {
