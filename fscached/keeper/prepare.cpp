@@ -61,17 +61,15 @@ Result<void> Keeper::prepare_root() {
 
 // cachefiles first: with it the kernel asks only for what is not there, and a daemon's death is no danger.
 Result<void> Keeper::open_mechanism() {
-  auto cachefiles = options_.backend == "fanotify"
-                        ? Result<std::unique_ptr<Mechanism>>(make_error(Code::unsupported, "not asked for"))
-                        : open_cachefiles(options_.root, options_.cache_limits);
-  if (cachefiles) {
-    mechanism_ = std::move(*cachefiles);
-  } else if (options_.backend == "cachefiles") {
-    return std::move(cachefiles).error();
-  } else {
-    auto fanotify = open_fanotify(options_.root);
-    if (!fanotify) return std::move(fanotify).error();
-    mechanism_ = std::move(*fanotify);
+  if (options_.backend != "fanotify") {
+    auto cachefiles = open_cachefiles(options_.root, options_.cache_limits);
+    if (cachefiles)
+      mechanism_ = std::move(*cachefiles);
+    else if (options_.backend == "cachefiles")
+      return std::move(cachefiles).error();
+  }
+  if (!mechanism_) {
+    TRY_ASSIGN(mechanism_, open_fanotify(options_.root));
   }
   options_.worker_arguments.push_back(fmt::format("backend={}", mechanism_->name()));
   return {};

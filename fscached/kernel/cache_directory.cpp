@@ -27,6 +27,14 @@ Result<std::vector<Extent>> data_extents(int fd, Extent range) {
   return found;
 }
 
+Result<void> make_hole(int fd, Extent range) {
+  if (range.size == 0) return {};
+  if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(range.offset),
+                static_cast<off_t>(range.size)) != 0)
+    return errno_error("cache file: making a hole");
+  return {};
+}
+
 std::string CacheDirectory::path_of(const CookieName& name) const {
   CookiePlace place = place_of(name);
   return fmt::format("{}/{}/{}", path_, place.folder, place.file);

@@ -16,6 +16,8 @@ namespace fscached {
 
 // Where SEEK_DATA finds data within a range; also of the kernel's own descriptors of cache files.
 Result<std::vector<Extent>> data_extents(int fd, Extent range);
+// Takes the data of a range away.
+Result<void> make_hole(int fd, Extent range);
 
 // Has the kernel's cache in `path` carry out "VERB FILE". Changes the working directory meanwhile: the kernel
 // takes names relative to that.

@@ -256,6 +256,7 @@ bool CachefilesBackend::read_message() {
   auto parsed = parse_cachefiles_message(ByteView(buffer, static_cast<size_t>(size)), message);
   if (!parsed) {
     error_line(parsed.error().message);
+    if (message.kind == CachefilesMessage::Kind::open) refuse_open(message.id);
     if (message.fd >= 0) close(message.fd);
     return true;
   }
@@ -272,6 +273,11 @@ void CachefilesBackend::handle(const CachefilesMessage& message) {
   }
 }
 
+void CachefilesBackend::refuse_open(uint32_t request) {
+  if (auto refused = command(fmt::format("copen {},{}", request, -ENOENT)); !refused)
+    error_line(refused.error().message);
+}
+
 // Answered at once from what is known: the kernel waits for it where nothing can interrupt it.
 void CachefilesBackend::on_open(const CachefilesMessage& message) {
   os::UniqueFd descriptor(message.fd);
@@ -282,9 +288,7 @@ void CachefilesBackend::on_open(const CachefilesMessage& message) {
   if (found == known_.end()) {
     error_line(fmt::format("{} of {}: is asked for, but no image has it", printable(name.cookie),
                            printable(name.volume)));
-    if (auto refused = command(fmt::format("copen {},{}", message.id, -ENOENT)); !refused)
-      error_line(refused.error().message);
-    return;
+    return refuse_open(message.id);
   }
   Known& known = found->second;
   auto answered = command(fmt::format("copen {},{}", message.id, known.cookie->size()));

@@ -58,6 +58,7 @@ class CachefilesBackend final : public KernelBackend {
   void handle(const CachefilesMessage& message);
   void on_open(const CachefilesMessage& message);
   void on_close(const CachefilesMessage& message);
+  void refuse_open(uint32_t request);
   void on_read(const CachefilesMessage& message);
   Ticket take_slot(std::shared_ptr<Cookie> cookie, uint32_t request);
   Result<void> command(const std::string& line);

@@ -78,10 +78,13 @@ void Cookie::drop_cached(Extent range) {
 // The kernel serves every byte that is there: a hole is the only way to say that it is not.
 void Cookie::discard(Extent range) {
   auto file = linked_file();
-  if (!file || fallocate((*file)->get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                         static_cast<off_t>(range.offset), static_cast<off_t>(range.size)) != 0)
+  auto discarded = file ? make_hole((*file)->get(), range) : Result<void>(std::move(file).error());
+  if (!discarded)
     log_line(LogLevel::error, "cachefiles",
-             errno_error(name_.cookie + ": wrong data cannot be taken out of the cache").message);
+             std::move(discarded)
+                 .error()
+                 .within(name_.cookie + ": wrong data cannot be taken out of the cache")
+                 .message);
 }
 
 }  // namespace fscached

@@ -30,14 +30,6 @@ Result<bool> is_right(int file, const BlobLayout& layout, uint32_t index, const 
   return bool(verify_chunk(layout.blob(), layout.digest(index), raw));
 }
 
-Result<void> make_hole(int file, uint64_t start, uint64_t end) {
-  if (start >= end) return {};
-  if (fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(start),
-                static_cast<off_t>(end - start)) != 0)
-    return errno_error("cache file: making a hole");
-  return {};
-}
-
 // Leaves only what the digests prove.
 Result<Presence> keep_what_is_right(int file, const BlobLayout& layout) {
   TRY_ASSIGN(auto data, data_extents(file, {0, layout.file_size()}));
@@ -50,10 +42,11 @@ Result<Presence> keep_what_is_right(int file, const BlobLayout& layout) {
     TRY_ASSIGN(bool right, is_right(file, layout, chunk, data, raw));
     if (!right) continue;
     presence.digests[chunk] = layout.digest(chunk);
-    TRY(make_hole(file, proved_to, layout.chunk(chunk).uncompressed_offset));
-    proved_to = layout.chunk(chunk).uncompressed_offset + padded_size(layout.chunk(chunk));
+    const ChunkSpan& span = layout.chunk(chunk);
+    TRY(make_hole(file, {proved_to, span.uncompressed_offset - proved_to}));
+    proved_to = span.uncompressed_offset + padded_size(span);
   }
-  TRY(make_hole(file, proved_to, layout.file_size()));
+  TRY(make_hole(file, {proved_to, layout.file_size() - proved_to}));
   presence.clean = true;
   return presence;
 }
