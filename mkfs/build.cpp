@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "erofs-format/bootstrap/bootstrap_reader.h"
 #include "erofs-format/bootstrap/bootstrap_writer.h"
 #include "mkfs/prefetch.h"
 
@@ -109,8 +110,8 @@ void Build::end_pipeline() {
 }
 
 Result<void> Build::write_bootstrap() {
-  auto written = options_.keep_tree ? build_bootstrap(result_.tree) : drain_to_bootstrap(result_.tree);
-  TRY_ASSIGN(result_.bootstrap, std::move(written));
+  Keep keep = options_.keep_tree ? Keep::inodes : Keep::nothing;
+  TRY_ASSIGN(result_.bootstrap, drain_to_bootstrap(result_.tree, keep));
   return {};
 }
 
@@ -148,6 +149,9 @@ Result<BuildResult> Build::run() {
   make_tree();
   TRY(finish_blob());
   if (!options_.blob.inline_meta) TRY(write_bootstrap());
+  if (options_.keep_tree) {
+    TRY_ASSIGN(result_.tree.chunks, take_chunks(std::move(result_.bootstrap), "bootstrap just written"));
+  }
   result_.counters.bytes_out = writer_.size();
   return std::move(result_);
 }

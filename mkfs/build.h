@@ -22,7 +22,7 @@ struct BuildOptions {
   std::string blob_id;                // empty = the blob's SHA-256
   std::vector<std::string> prefetch;  // patterns, see prefetch.h
   bool prefetch_table = true;         // the bootstrap names what they match
-  bool keep_tree = false;             // the result has inodes and chunks, too
+  bool keep_tree = false;             // the result has inodes and chunks, and no bootstrap
 };
 
 struct BuildCounters {
@@ -35,7 +35,7 @@ struct BuildCounters {
 
 struct BuildResult {
   Tree tree;           // blobs bear their final ids; without keep_tree no inodes and no chunks
-  Buffer bootstrap;    // as inlined in the blob, or as the file to be
+  Buffer bootstrap;    // as inlined in the blob, or as the file to be; empty with keep_tree
   Digest blob_digest;  // SHA-256 of the blob as written
   std::string blob_id;
   bool has_blob = false;  // something was written: chunks, or an inlined bootstrap

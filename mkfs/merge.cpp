@@ -51,7 +51,8 @@ bool same_blob(const Blob& a, const Blob& b) {
 
 class Merger {
  public:
-  explicit Merger(const MergeOptions& options) : options_(options) {}
+  // Has room for all of `layers` at once: a list that grows is in memory twice.
+  Merger(const MergeOptions& options, const std::vector<MergeLayer>& layers);
 
   Result<void> add(MergeLayer layer);
   Tree finish();
@@ -71,8 +72,8 @@ class Merger {
   void merge_attributes(Directories pair);
   void overlay_directory(Directories pair, std::vector<Directories>& below);
   void find_equal_chunks();
-  void use_inode(InodeId id);
-  void use_chunk(ChunkId& id);
+  std::vector<InodeId> reach();
+  void copy_chunks(const std::vector<InodeId>& order);
 
   const MergeOptions& options_;
   bool first_ = true;
@@ -80,12 +81,21 @@ class Merger {
   Tree all_;  // everything of every layer, also what is hidden
   std::unordered_map<std::string, uint32_t> blob_by_id_;
 
-  // finish(): old number -> number in `out_`, or kUnused.
+  // finish()
   static constexpr uint32_t kUnused = std::numeric_limits<uint32_t>::max();
   Tree out_;
   std::vector<ChunkId> lowest_;
-  std::vector<uint32_t> new_inode_, new_chunk_, new_blob_;
 };
+
+Merger::Merger(const MergeOptions& options, const std::vector<MergeLayer>& layers) : options_(options) {
+  size_t inodes = 0, chunks = 0;
+  for (const MergeLayer& layer : layers) {
+    inodes += layer.tree.inodes.size();
+    chunks += layer.tree.chunks.size();
+  }
+  all_.inodes.reserve(inodes);
+  all_.chunks.reserve(chunks);
+}
 
 Result<void> Merger::add(MergeLayer layer) {
   all_.chunk_size = layer.tree.chunk_size;
@@ -129,6 +139,7 @@ Result<InodeId> Merger::append(MergeLayer& layer) {
     chunk.blob_index = blobs[chunk.blob_index];
     all_.chunks.push_back(chunk);
   }
+  layer.tree.chunks = std::vector<Chunk>();  // {} would keep the memory
   for (Inode& inode : layer.tree.inodes) {
     for (ChunkId& chunk : inode.chunks) chunk += chunk_base;
     if (inode.is_directory() && !inode.entries) inode.entries = std::make_unique<std::vector<DirEntry>>();
@@ -250,29 +261,60 @@ void Merger::find_equal_chunks() {
   }
 }
 
-void Merger::use_chunk(ChunkId& id) {
-  ChunkId old = lowest_[id];
-  if (new_chunk_[old] == kUnused) {
-    new_chunk_[old] = narrow<uint32_t>(out_.chunks.size());
+// What the root reaches, in the order of the new tree: a directory's children first, then each sub-directory.
+// Entries name the new inodes afterwards.
+std::vector<InodeId> Merger::reach() {
+  std::vector<InodeId> order;
+  std::vector<InodeId> new_inode(all_.inodes.size(), kUnused);
+  auto use = [&](InodeId id) {
+    if (new_inode[id] != kUnused) return;
+    new_inode[id] = narrow<InodeId>(order.size());
+    order.push_back(id);
+  };
+  std::vector<InodeId> directories = {root_};
+  use(root_);
+  while (!directories.empty()) {
+    InodeId directory = directories.back();
+    directories.pop_back();
+    size_t first = directories.size();
+    for (DirEntry& entry : *all_.inodes[directory].entries) {
+      use(entry.inode);
+      if (all_.inodes[entry.inode].is_directory()) directories.push_back(entry.inode);
+      entry.inode = new_inode[entry.inode];
+    }
+    std::reverse(directories.begin() + static_cast<std::ptrdiff_t>(first), directories.end());
+  }
+  return order;
+}
+
+// Numbers the chunks of these inodes anew, by their first use, and copies them.
+void Merger::copy_chunks(const std::vector<InodeId>& order) {
+  std::vector<ChunkId> new_chunk(all_.chunks.size(), kUnused);
+  std::vector<ChunkId> used;
+  for (InodeId id : order) {
+    for (ChunkId& chunk : all_.inodes[id].chunks) {
+      ChunkId old = lowest_[chunk];
+      if (new_chunk[old] == kUnused) {
+        new_chunk[old] = narrow<ChunkId>(used.size());
+        used.push_back(old);
+      }
+      chunk = new_chunk[old];
+    }
+  }
+  std::vector<uint32_t> new_blob(all_.blobs.size(), kUnused);
+  out_.chunks.reserve(used.size());
+  for (ChunkId old : used) {
     Chunk& chunk = out_.chunks.emplace_back(all_.chunks[old]);
-    uint32_t& blob = new_blob_[chunk.blob_index];
+    uint32_t& blob = new_blob[chunk.blob_index];
     if (blob == kUnused) {
       blob = narrow<uint32_t>(out_.blobs.size());
       out_.blobs.push_back(std::move(all_.blobs[chunk.blob_index]));
     }
     chunk.blob_index = blob;
   }
-  id = new_chunk_[old];
 }
 
-void Merger::use_inode(InodeId id) {
-  if (new_inode_[id] != kUnused) return;
-  new_inode_[id] = narrow<uint32_t>(out_.inodes.size());
-  Inode& inode = out_.inodes.emplace_back(std::move(all_.inodes[id]));
-  for (ChunkId& chunk : inode.chunks) use_chunk(chunk);
-}
-
-// Copies what the root reaches: a directory's children first, then each sub-directory.
+// Chunks are copied and freed before inodes are: not everything is in memory twice at once.
 Tree Merger::finish() {
   out_.chunk_size = all_.chunk_size;
   out_.block_size = all_.block_size;
@@ -280,24 +322,13 @@ Tree Merger::finish() {
   out_.compressor = all_.compressor;
   out_.digester = all_.digester;
   find_equal_chunks();
-  new_inode_.assign(all_.inodes.size(), kUnused);
-  new_chunk_.assign(all_.chunks.size(), kUnused);
-  new_blob_.assign(all_.blobs.size(), kUnused);
-  std::vector<InodeId> directories = {kRootInode};
-  use_inode(root_);
-  while (!directories.empty()) {
-    InodeId directory = directories.back();
-    directories.pop_back();
-    auto entries = std::move(out_.inodes[directory].entries);
-    size_t first = directories.size();
-    for (DirEntry& entry : *entries) {
-      use_inode(entry.inode);
-      entry.inode = new_inode_[entry.inode];
-      if (out_.inodes[entry.inode].is_directory()) directories.push_back(entry.inode);
-    }
-    std::reverse(directories.begin() + static_cast<std::ptrdiff_t>(first), directories.end());
-    out_.inodes[directory].entries = std::move(entries);
-  }
+  std::vector<InodeId> order = reach();
+  copy_chunks(order);
+  all_.chunks = std::vector<Chunk>();
+  lowest_ = std::vector<ChunkId>();
+  out_.inodes.reserve(order.size());
+  for (InodeId id : order) out_.inodes.push_back(std::move(all_.inodes[id]));
+  all_.inodes = std::vector<Inode>();
   update_link_counts(out_);
   return std::move(out_);
 }
@@ -307,7 +338,7 @@ Tree Merger::finish() {
 Result<Tree> merge_layers(std::vector<MergeLayer> layers, const MergeOptions& options) {
   if (layers.empty()) return make_error(Code::invalid_argument, "nothing to merge: no layer given");
   for (const MergeLayer& layer : layers) TRY(check_alike(layers[0], layer));
-  Merger merger(options);
+  Merger merger(options, layers);
   for (MergeLayer& layer : layers) TRY(merger.add(std::move(layer)));
   return merger.finish();
 }

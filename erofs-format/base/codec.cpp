@@ -126,6 +126,22 @@ Result<ByteView> Encoder::compress(ByteView input, Buffer& out) {
   return ByteView(out.data(), n);
 }
 
+Result<void> compress_zstd_in_pieces(ByteView input, const std::function<Result<void>(ByteView)>& sink) {
+  std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context(ZSTD_createCCtx(), ZSTD_freeCCtx);
+  if (!context) return make_error(Code::internal, "zstd: no memory for a context");
+  ZSTD_CCtx_setPledgedSrcSize(context.get(), input.size());
+  Buffer piece(ZSTD_CStreamOutSize());
+  ZSTD_inBuffer in = {input.data(), input.size(), 0};
+  for (size_t left = 1; left != 0;) {
+    ZSTD_outBuffer out = {piece.data(), piece.size(), 0};
+    left = ZSTD_compressStream2(context.get(), &out, &in, ZSTD_e_end);
+    if (ZSTD_isError(left))
+      return make_error(Code::internal, fmt::format("zstd: {}", ZSTD_getErrorName(left)));
+    TRY(sink(ByteView(piece).first(out.pos)));
+  }
+  return {};
+}
+
 struct Decoder::State {
   ZSTD_DCtx* zstd = nullptr;  // made at the first use
   ~State() { ZSTD_freeDCtx(zstd); }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string_view>
 
@@ -34,6 +35,10 @@ class Encoder {
   explicit Encoder(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
+
+// One zstd frame of what is too large to be in memory a second time: `sink` gets it in pieces. The bytes
+// depend on input and library version only.
+Result<void> compress_zstd_in_pieces(ByteView input, const std::function<Result<void>(ByteView)>& sink);
 
 // Decompresses chunks; one object per thread.
 class Decoder {

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -150,6 +151,14 @@ Result<void> pwrite_all(int fd, uint64_t offset, ByteView bytes, const std::stri
 
 void begin_writeback(int fd, uint64_t offset, uint64_t size) {
   ::sync_file_range(fd, static_cast<off_t>(offset), static_cast<off_t>(size), SYNC_FILE_RANGE_WRITE);
+}
+
+void discard(MutableBytes bytes) {
+  auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  auto start = reinterpret_cast<uintptr_t>(bytes.data());
+  uintptr_t first = (start + page - 1) / page * page;
+  uintptr_t last = (start + bytes.size()) / page * page;
+  if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
 }
 
 Result<Buffer> read_file(int fd, const std::string& name, uint64_t limit) {

@@ -51,6 +51,8 @@ Result<void> pwrite_all(int fd, uint64_t offset, ByteView bytes, const std::stri
 // Has the kernel begin to write these bytes to the disk, so that a later fsync has less to wait for. Only a
 // hint: pipes and some file systems know no such thing.
 void begin_writeback(int fd, uint64_t offset, uint64_t size);
+// Gives memory back whose content nobody reads again: whole pages of `bytes` hold zeros from then on.
+void discard(MutableBytes bytes);
 // A whole file of at most `limit` bytes.
 Result<Buffer> read_file(const std::string& path, uint64_t limit);
 Result<Buffer> read_file(int fd, const std::string& name, uint64_t limit);

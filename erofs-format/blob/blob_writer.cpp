@@ -71,21 +71,16 @@ Result<void> BlobWriter::finish_data(const ChunkTable& table, const std::vector<
 }
 
 Result<void> BlobWriter::append_bootstrap(ByteView bootstrap) {
-  ByteView stored = bootstrap;
-  Buffer compressed;
-  uint32_t flags = kTocRaw;
-  if (options_.toc) {
-    TRY_ASSIGN(Encoder encoder, Encoder::create(Compressor::zstd));
-    TRY_ASSIGN(ByteView smaller, encoder.compress(bootstrap, compressed));
-    if (!smaller.empty()) {
-      stored = smaller;
-      flags = kTocZstd;
-    }
-  }
   uint64_t offset = size_;
-  TRY(write(stored));
-  TRY(end_section(kSectionBoot, stored.size()));
-  toc_.push_back({kSectionBoot, flags, sha256(bootstrap), offset, stored.size(), bootstrap.size()});
+  if (options_.toc) {
+    TRY(compress_zstd_in_pieces(bootstrap, [this](ByteView piece) { return write(piece); }));
+  } else {
+    TRY(write(bootstrap));
+  }
+  uint64_t size = size_ - offset;
+  TRY(end_section(kSectionBoot, size));
+  uint32_t flags = options_.toc ? kTocZstd : kTocRaw;
+  toc_.push_back({kSectionBoot, flags, sha256(bootstrap), offset, size, bootstrap.size()});
   return {};
 }
 

@@ -31,7 +31,7 @@ class BlobWriter {
   // ci_… of `blob` (whose compressor, digester and chunk_size are set), not its id. A blob
   // without chunks gets none of these sections.
   Result<void> finish_data(const ChunkTable& table, const std::vector<Digest>& digests, Blob& blob);
-  // inline_meta: appends the bootstrap (zstd when smaller with toc, raw without).
+  // inline_meta: appends the bootstrap (zstd with toc, raw without).
   Result<void> append_bootstrap(ByteView bootstrap);
   // toc: appends the table of contents. Always the last call; fills toc_size and toc_digest of `blob`,
   // and its compressed_size where the format wants the final length.

@@ -8,9 +8,11 @@ namespace erofs_format {
 
 namespace {
 
-// Bytes gathered for one system call; a larger piece makes a larger buffer.
+// Bytes gathered for one system call; a piece that is larger makes a buffer that is.
 constexpr size_t kBufferSize = size_t{256} << 10;
-// Bytes that wait for the threads, those at work among them; one larger buffer may wait alone.
+// What is larger still is copied piece by piece, so that it is not in memory twice.
+constexpr size_t kMaxPiece = size_t{1} << 20;
+// Bytes that wait for the threads, those at work among them.
 constexpr size_t kMaxWaiting = size_t{4} << 20;
 // The disk is set to work on this much at a time.
 constexpr uint64_t kWritebackStep = uint64_t{8} << 20;
@@ -34,8 +36,13 @@ StreamWriter::~StreamWriter() {
 }
 
 Result<void> StreamWriter::write(ByteView bytes) {
-  filling_.insert(filling_.end(), bytes.begin(), bytes.end());
-  return filling_.size() < kBufferSize ? Result<void>() : hand_over();
+  while (!bytes.empty()) {
+    ByteView piece = bytes.first(std::min(bytes.size(), kMaxPiece));
+    bytes = bytes.subspan(piece.size());
+    filling_.insert(filling_.end(), piece.begin(), piece.end());
+    if (filling_.size() >= kBufferSize) TRY(hand_over());
+  }
+  return {};
 }
 
 Result<void> StreamWriter::drain() {

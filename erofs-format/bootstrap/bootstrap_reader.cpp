@@ -3,6 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "erofs-format/base/os.h"
 #include "erofs-format/bootstrap/encoding.h"
 #include "erofs-format/bootstrap/reader_image.h"
 
@@ -21,7 +24,14 @@ class Walk {
         tree_(tree),
         chunks_(chunks),
         keep_(keep),
-        by_slot_(image.size() / kSlotSize, kNoInode) {}
+        by_slot_(image.size() / kSlotSize, kNoInode) {
+    // A list that grows is in memory twice. The number is what the image says of itself.
+    size_t inodes = std::min<uint64_t>(image.inos, by_slot_.size());
+    seen_.reserve(inodes);
+    if (!keep) return;
+    tree.inodes.reserve(inodes);
+    tree.nids.reserve(inodes);
+  }
 
   Result<void> run();
 
@@ -211,6 +221,17 @@ static Result<Tree> read(ByteView bytes, const std::string& name, std::vector<st
 
 Result<Tree> read_bootstrap(ByteView bytes, const std::string& name, std::vector<std::string>* notes) {
   return read(bytes, name, notes, true);
+}
+
+Result<std::vector<Chunk>> take_chunks(Buffer bytes, const std::string& name) {
+  Image image{bytes, name, nullptr, ExtentMap(bytes.size())};
+  Tree tree;
+  TRY(parse_superblocks(image, tree));
+  TRY(parse_blobs(image, tree));
+  os::discard(MutableBytes(bytes).first(image.chunk_table_offset));
+  ChunkIndex index;
+  TRY(parse_chunk_infos(image, tree, index, true));
+  return std::move(tree.chunks);
 }
 
 Result<void> check_bootstrap(ByteView bytes, const std::string& name) {

@@ -21,6 +21,9 @@ Result<Tree> read_bootstrap(ByteView image, const std::string& name,
 // The same checks without a tree, in a quarter of the memory.
 Result<void> check_bootstrap(ByteView image, const std::string& name);
 
+// The chunk table alone of a bootstrap that was found sound; the memory of the rest is freed before.
+Result<std::vector<Chunk>> take_chunks(Buffer image, const std::string& name);
+
 // A bootstrap file, or a blob with an inlined bootstrap (`image.boot`, found from the end,
 // decompressed): its bytes. The blob id of an inlined bootstrap comes from the file name.
 Result<Buffer> load_bootstrap(const std::string& path);

@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
+#include <span>
 
+#include "erofs-format/base/os.h"
 #include "erofs-format/bootstrap/bootstrap_reader.h"
 #include "erofs-format/bootstrap/encoding.h"
 #include "erofs-format/bootstrap/layout.h"
@@ -15,6 +18,10 @@ namespace erofs_format {
 namespace {
 
 using namespace ondisk;
+
+// Chunks whose memory is freed together: some hundred pages.
+constexpr size_t kFreedAtOnce = 16384;
+static_assert(std::is_trivially_destructible_v<Chunk>);
 
 uint64_t compressor_flag(Compressor compressor) {
   switch (compressor) {
@@ -28,10 +35,9 @@ uint64_t compressor_flag(Compressor compressor) {
 
 class BootstrapWriter {
  public:
-  // Where `drained` is the tree, each part of it is freed when it is written.
-  BootstrapWriter(const Tree& tree, Layout layout, Tree* drained)
+  BootstrapWriter(Tree& tree, Keep keep, Layout layout)
       : tree_(tree),
-        drained_(drained),
+        keep_(keep),
         layout_(std::move(layout)),
         written_(layout_.chunk_table_offset / kSlotSize) {}
   Result<Buffer> write();
@@ -52,13 +58,14 @@ class BootstrapWriter {
   Result<void> write_chunk_index(const Inode& inode, uint64_t after_inode);
   Result<void> write_chunk_table();
   void end_inodes();
+  void sort_chunks();
   erofs_inode_extended encode_inode(InodeId id) const;
   Buffer encode_directory(InodeId id) const;
   uint64_t flags() const;
   uint64_t nid(InodeId id) const { return (layout_.inodes[id].offset - layout_.meta_offset) / kSlotSize; }
 
-  const Tree& tree_;
-  Tree* drained_;
+  Tree& tree_;
+  Keep keep_;
   Layout layout_;
   Buffer out_;
   std::vector<bool> written_;  // 32-byte slots that belong to an inode already
@@ -277,24 +284,36 @@ Result<void> BootstrapWriter::write_inode(InodeId id) {
   return {};
 }
 
+rafs_chunk_info encode_chunk(const Chunk& chunk) {
+  rafs_chunk_info info = {};
+  std::memcpy(info.digest, chunk.digest.bytes.data(), sizeof info.digest);
+  info.blob_index = chunk.blob_index;
+  info.flags = chunk.flags;
+  info.compressed_size = chunk.compressed_size;
+  info.uncompressed_size = chunk.uncompressed_size;
+  info.compressed_offset = chunk.compressed_offset;
+  info.uncompressed_offset = chunk.uncompressed_offset;
+  info.file_offset = chunk.file_offset;
+  info.index = chunk.index;
+  info.crc32 = chunk.crc32;
+  return info;
+}
+
+// Part by part, so that chunks and their table are not in memory whole together.
 Result<void> BootstrapWriter::write_chunk_table() {
-  uint64_t at = layout_.chunk_table_offset;
-  for (ChunkId id : layout_.chunk_table) {
-    const Chunk& chunk = tree_.chunks[id];
-    rafs_chunk_info info = {};
-    std::memcpy(info.digest, chunk.digest.bytes.data(), sizeof info.digest);
-    info.blob_index = chunk.blob_index;
-    info.flags = chunk.flags;
-    info.compressed_size = chunk.compressed_size;
-    info.uncompressed_size = chunk.uncompressed_size;
-    info.compressed_offset = chunk.compressed_offset;
-    info.uncompressed_offset = chunk.uncompressed_offset;
-    info.file_offset = chunk.file_offset;
-    info.index = chunk.index;
-    info.crc32 = chunk.crc32;
-    TRY(put(at, info));
-    at += sizeof info;
+  size_t count = tree_.chunks.size();
+  for (size_t first = 0; first < count; first += kFreedAtOnce) {
+    auto part = std::span(tree_.chunks).subspan(first, std::min(kFreedAtOnce, count - first));
+    uint64_t at = layout_.chunk_table_offset + first * sizeof(rafs_chunk_info);
+    out_.resize(at + part.size() * sizeof(rafs_chunk_info));
+    for (const Chunk& chunk : part) {
+      TRY(put(at, encode_chunk(chunk)));
+      at += sizeof(rafs_chunk_info);
+    }
+    os::discard({reinterpret_cast<uint8_t*>(part.data()), part.size_bytes()});
   }
+  tree_.chunks = std::vector<Chunk>();
+  out_.resize(layout_.size);
   return {};
 }
 
@@ -303,7 +322,22 @@ void BootstrapWriter::end_inodes() {
   written_ = std::vector<bool>();
   layout_.inodes = std::vector<InodePlace>();
   layout_.visiting_order = std::vector<InodeId>();
-  if (drained_) drained_->inodes = std::vector<Inode>();
+  if (keep_ == Keep::nothing) tree_.inodes = std::vector<Inode>();
+}
+
+// Brings the chunks into the order of the table, in place, so that they can be freed in the order of writing.
+void BootstrapWriter::sort_chunks() {
+  std::vector<ChunkId> position(layout_.chunk_table.size());
+  for (ChunkId i = 0; i < position.size(); i++) position[layout_.chunk_table[i]] = i;
+  layout_.chunk_table = std::vector<ChunkId>();
+  for (Inode& inode : tree_.inodes)
+    for (ChunkId& chunk : inode.chunks) chunk = position[chunk];
+  for (ChunkId i = 0; i < position.size(); i++) {
+    while (position[i] != i) {
+      std::swap(tree_.chunks[i], tree_.chunks[position[i]]);
+      std::swap(position[i], position[position[i]]);
+    }
+  }
 }
 
 Result<Buffer> BootstrapWriter::write() {
@@ -317,24 +351,18 @@ Result<Buffer> BootstrapWriter::write() {
   TRY(write_prefetch());
   for (InodeId id : layout_.visiting_order) TRY(write_inode(id));
   end_inodes();
-  out_.resize(layout_.size);
+  sort_chunks();
   TRY(write_chunk_table());
-  if (drained_) drained_->chunks = std::vector<Chunk>();
   return std::move(out_);
-}
-
-// The tree and its layout are no longer needed when the reader runs.
-Result<Buffer> write_and_check(const Tree& tree, Tree* drained) {
-  TRY_ASSIGN(Layout layout, compute_layout(tree));
-  TRY_ASSIGN(Buffer bytes, BootstrapWriter(tree, std::move(layout), drained).write());
-  TRY(check_bootstrap(bytes, "bootstrap just written"));
-  return bytes;
 }
 
 }  // namespace
 
-Result<Buffer> build_bootstrap(const Tree& tree) { return write_and_check(tree, nullptr); }
-
-Result<Buffer> drain_to_bootstrap(Tree& tree) { return write_and_check(tree, &tree); }
+Result<Buffer> drain_to_bootstrap(Tree& tree, Keep keep) {
+  TRY_ASSIGN(Layout layout, compute_layout(tree));
+  TRY_ASSIGN(Buffer bytes, BootstrapWriter(tree, keep, std::move(layout)).write());
+  TRY(check_bootstrap(bytes, "bootstrap just written"));
+  return bytes;
+}
 
 }  // namespace erofs_format

@@ -7,12 +7,16 @@
 
 namespace erofs_format {
 
-// The bootstrap of `tree`, read back and found sound. A byte that would not land where the layout says is
-// Code::internal; what breaks a limit of the format is Code::too_large and names the path.
-Result<Buffer> build_bootstrap(const Tree& tree);
+// What of a tree is needed when its bootstrap is written.
+enum class Keep {
+  nothing,
+  inodes,  // they then number their chunks as the bootstrap's table does: take_chunks() gets these back
+};
 
-// The same bytes, from a tree whose inodes and chunks nobody needs afterwards: each is freed as soon as it
-// is written, so tree and bootstrap are never in memory whole together. Blobs and settings stay.
-Result<Buffer> drain_to_bootstrap(Tree& tree);
+// The bootstrap of `tree`, read back and found sound. Inodes and chunks are freed as soon as they are
+// written, so that tree and bootstrap are never in memory whole together; blobs and settings stay. A byte
+// that would not land where the layout says is Code::internal; what breaks a limit of the format is
+// Code::too_large and names the path.
+Result<Buffer> drain_to_bootstrap(Tree& tree, Keep keep = Keep::nothing);
 
 }  // namespace erofs_format

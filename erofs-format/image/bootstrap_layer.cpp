@@ -90,7 +90,7 @@ class GzipSink {
       stream_.avail_out = kOut;
       if (::deflate(&stream_, flush) == Z_STREAM_ERROR)
         return make_error(Code::internal, "bootstrap layer: zlib failed");
-      out_.resize(out_.size() - stream_.avail_out);
+      out_.resize(old + (kOut - stream_.avail_out));
     } while (stream_.avail_out == 0);
     return {};
   }

@@ -48,7 +48,7 @@ void TokenSource::answered() {
     std::string object = "token from " + exchange_->request().url.public_text();
     failure->error = std::move(failure->error).within(object);
   }
-  finish(std::move(failure));
+  finish(failure);
 }
 
 void TokenSource::finish(const std::optional<FetchFailure>& failure) {

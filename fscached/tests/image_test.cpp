@@ -50,8 +50,8 @@ Tree image_with_last_chunk(uint32_t chunk_count) {
   return tree;
 }
 
-Result<ImageDescription> describe(const Tree& tree) {
-  TRY_ASSIGN(Buffer bytes, build_bootstrap(tree));
+Result<ImageDescription> describe(Tree tree) {
+  TRY_ASSIGN(Buffer bytes, drain_to_bootstrap(tree));
   return describe_image(bytes, "image.boot", {});
 }
 
@@ -88,7 +88,7 @@ TEST_CASE("image: the limit is about all blobs of an image together") {
   tree.inodes[1].chunks = {0, 1};
   tree.chunks[0].uncompressed_size = tree.chunk_size;
   tree.chunks[0].uncompressed_offset = 0;
-  auto image = describe(tree);
+  auto image = describe(std::move(tree));
   REQUIRE_FALSE(image);
   INFO(image.error().message);
   CHECK(image.error().code == Code::too_large);
