@@ -253,7 +253,9 @@ void Daemon::on_notice(const Message& message) {
 void Daemon::on_keeper_lost() {
   signal(SIGTERM, SIG_DFL);
   signal(SIGINT, SIG_DFL);
-  if (images_.empty()) _exit(1);
+  bool mounted =
+      std::any_of(images_.begin(), images_.end(), [](const auto& entry) { return entry.second.shown; });
+  if (!mounted) _exit(1);
   log_error(
       make_error(Code::internal,
                  "the keeper is gone: no more mounts; end this process only after unmounting everything"));

@@ -74,8 +74,13 @@ Result<os::UniqueFd> mount_and_prove(const MountPlan& plan, uint64_t attributes,
   return mount;
 }
 
-[[noreturn]] void run_child(const MountPlan& plan, uint64_t attributes, const std::string& canary, int out) {
+// This process may wait inside the kernel for what only ends when the last descriptor of the mechanism does:
+// it must not be the one that has it, nor hold the root's lock against the next keeper.
+[[noreturn]] void run_child(const MountPlan& plan, uint64_t attributes, const std::string& canary,
+                            int report_to) {
   prctl(PR_SET_NAME, "mounting");
+  constexpr int out = STDERR_FILENO + 1;
+  if (dup2(report_to, out) != out || syscall(SYS_close_range, out + 1, ~0u, 0) != 0) _exit(1);
   Message report;
   report.op = Op::reply;
   auto mount = mount_and_prove(plan, attributes, canary, report);
