@@ -137,8 +137,8 @@ Result<std::unique_ptr<Mechanism>> open_fanotify(const std::string& root) {
     log_line(
         LogLevel::error, "keeper",
         mountpoint + ": was left mounted by a daemon that died: detached, its readers may have seen zeros");
-  TRY(probe_erofs_from_file(root));
   TRY(probe_pre_content_mark(root));
+  TRY(probe_erofs_from_file(root));
   TRY(os::make_directory("blobs", 0700));
   TRY_ASSIGN(os::UniqueFd group, open_fanotify_group());
   TRY_ASSIGN(os::UniqueFd journal, Journal::create_memory());

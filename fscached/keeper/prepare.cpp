@@ -29,6 +29,17 @@ Result<os::UniqueFd> watch_signals() {
   return fd;
 }
 
+// cachefiles first: with it the kernel asks only for what is not there, and a daemon's death is no danger.
+Result<std::unique_ptr<Mechanism>> choose_mechanism(const KeeperOptions& options) {
+  if (options.backend == "fanotify") return open_fanotify(options.root);
+  auto cachefiles = open_cachefiles(options.root, options.cache_limits);
+  if (cachefiles || options.backend == "cachefiles") return cachefiles;
+  auto fanotify = open_fanotify(options.root);
+  if (fanotify) return fanotify;
+  return make_error(Code::unsupported, fmt::format("no mechanism works here: cachefiles: {}; fanotify: {}",
+                                                   cachefiles.error().message, fanotify.error().message));
+}
+
 }  // namespace
 
 Keeper::Keeper(KeeperOptions options) : options_(std::move(options)) {}
@@ -59,18 +70,8 @@ Result<void> Keeper::prepare_root() {
   return os::make_directory("mounts", 0700);
 }
 
-// cachefiles first: with it the kernel asks only for what is not there, and a daemon's death is no danger.
 Result<void> Keeper::open_mechanism() {
-  if (options_.backend != "fanotify") {
-    auto cachefiles = open_cachefiles(options_.root, options_.cache_limits);
-    if (cachefiles)
-      mechanism_ = std::move(*cachefiles);
-    else if (options_.backend == "cachefiles")
-      return std::move(cachefiles).error();
-  }
-  if (!mechanism_) {
-    TRY_ASSIGN(mechanism_, open_fanotify(options_.root));
-  }
+  TRY_ASSIGN(mechanism_, choose_mechanism(options_));
   options_.worker_arguments.push_back(fmt::format("backend={}", mechanism_->name()));
   return {};
 }
