@@ -76,7 +76,10 @@ Result<uint64_t> prune_cache(const CacheDirectory& directory, const std::set<Coo
   uint64_t freed = 0;
   for (const UnusedFile& file : choose_pruned(std::move(unused), wish.keep_bytes)) {
     unlink(presence_of(file.cookie).c_str());
-    TRY(directory.cull(file.cookie));
+    auto culled = directory.cull(file.cookie);
+    // A mount has come meanwhile.
+    if (!culled && culled.error().sys_errno == EBUSY) continue;
+    TRY(culled);
     freed += file.bytes;
   }
   return freed;
