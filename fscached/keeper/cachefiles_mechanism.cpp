@@ -2,14 +2,12 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <chrono>
-#include <thread>
-
 #include "erofs-format/base/log.h"
 #include "fscached/keeper/leftovers.h"
 #include "fscached/keeper/mechanism.h"
 #include "fscached/keeper/probe.h"
 #include "fscached/kernel/cache_directory.h"
+#include "fscached/kernel/when_free.h"
 #include "fscached/limits.h"
 
 namespace fscached::keeper {
@@ -90,17 +88,6 @@ Result<void> bind_cache(const os::UniqueFd& device, const std::string& root, con
   return bound;
 }
 
-// The ring of a worker that has just ended holds the device until the kernel has taken it down.
-Result<os::UniqueFd> open_device_when_free() {
-  constexpr auto kStep = std::chrono::milliseconds(20);
-  constexpr int kSteps = kReleaseWaitMs / 20;
-  for (int step = 0;; step++) {
-    auto device = open_cachefiles_device();
-    if (device || device.error().sys_errno != EBUSY || step == kSteps) return device;
-    std::this_thread::sleep_for(kStep);
-  }
-}
-
 // Only one daemon can have the device: who mounted by fsid before is dead, and with it the cache of its
 // mounts.
 Result<void> detach_dead_mounts() {
@@ -117,7 +104,8 @@ Result<void> detach_dead_mounts() {
 
 Result<std::unique_ptr<Mechanism>> open_cachefiles(const std::string& root, const CacheLimits& limits) {
   TRY(probe_fsid_option());
-  TRY_ASSIGN(os::UniqueFd device, open_device_when_free());
+  // Writes that were under way when a worker was killed hold the device until they are done.
+  TRY_ASSIGN(os::UniqueFd device, when_free(open_cachefiles_device));
   TRY(detach_dead_mounts());
   TRY(os::make_directory(kCachefilesFolder, 0700));
   TRY(os::make_directory("presence", 0700));

@@ -5,12 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
-#include <thread>
 
 #include "erofs-format/base/log.h"
 #include "erofs-format/blob/blob_reader.h"
-#include "fscached/limits.h"
+#include "fscached/kernel/when_free.h"
 
 namespace fscached {
 
@@ -75,13 +73,7 @@ std::string presence_of(const CookieName& name) {
 }
 
 Result<void> cull_when_free(const CacheDirectory& directory, const CookieName& name) {
-  constexpr auto kStep = std::chrono::milliseconds(20);
-  constexpr int kSteps = kReleaseWaitMs / 20;
-  for (int step = 0;; step++) {
-    auto culled = directory.cull(name);
-    if (culled || culled.error().sys_errno != EBUSY || step == kSteps) return culled;
-    std::this_thread::sleep_for(kStep);
-  }
+  return when_free([&] { return directory.cull(name); });
 }
 
 bool vouches_for(const Presence& presence, const BlobLayout& layout, const std::vector<Extent>& data) {
