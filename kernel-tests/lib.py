@@ -111,7 +111,8 @@ def work(*parts):
 
 def fresh_dir(*parts):
     path = work(*parts)
-    shutil.rmtree(path, ignore_errors=True)
+    if os.path.lexists(path):
+        shutil.rmtree(path)
     os.makedirs(path, 0o755)
     return path
 

@@ -66,7 +66,6 @@ class MountOperation {
   Result<void> keep_image();
   Result<std::vector<std::string>> keep_bootstrap();
   void choose_fsid(const Digest& digest);
-  Result<void> check_name();
   Result<void> offer();
   Result<void> fetch_chunk_table(size_t index);
   Result<void> attach(size_t index);
@@ -149,20 +148,7 @@ Result<void> MountOperation::keep_image() {
   return write_mount_record(folder_, {name_, where_, names});
 }
 
-// By its name an image is removed, whatever the kernel knows it by.
-Result<void> MountOperation::check_name() {
-  bool taken = daemon_.on_loop<bool>([this] {
-    for (auto& [id, image] : daemon_.images())
-      if (image.kernel_name.fsid == kernel_name_.fsid && image.kernel_name.domain == kernel_name_.domain)
-        return true;
-    return false;
-  });
-  if (!taken) return {};
-  return make_error(Code::invalid_argument, fmt::format("fsid '{}': is in use", kernel_name_.fsid));
-}
-
 Result<void> MountOperation::offer() {
-  TRY(check_name());
   TRY(daemon_.ask<Result<void>>([this](std::function<void(Result<void>)> done) {
     daemon_.backend().offer(kernel_name_, std::move(done));
   }));

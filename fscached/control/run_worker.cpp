@@ -24,8 +24,10 @@ LogLevel level_of(const std::string& name) {
 }
 
 Result<std::unique_ptr<KernelBackend>> open_backend(const std::string& name, KeeperLink& link) {
-  if (name == "cachefiles")
-    return std::unique_ptr<KernelBackend>(std::make_unique<CachefilesBackend>(keeper::kWorkerKernel));
+  if (name == "cachefiles") {
+    TRY_ASSIGN(auto cachefiles, CachefilesBackend::create(keeper::kWorkerKernel));
+    return std::unique_ptr<KernelBackend>(std::move(cachefiles));
+  }
   TRY_ASSIGN(Journal journal, Journal::map(keeper::kWorkerJournal));
   TRY_ASSIGN(auto backend, FanotifyBackend::create(keeper::kWorkerKernel, std::move(journal), link));
   return std::unique_ptr<KernelBackend>(std::move(backend));

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "erofs-format/base/log.h"
@@ -27,8 +28,22 @@ CookieName bootstrap_cookie(const KernelName& image) {
 
 }  // namespace
 
-CachefilesBackend::CachefilesBackend(int device)
-    : device_(device), pending_(kMaxPendingReads), directory_(device, kCachefilesFolder) {
+// The loop's ring lives on for a moment when the worker has ended, with every file it polls. Held like that,
+// the device would keep the kernel's cache bound after the daemon is gone. An epoll holds nothing.
+Result<std::unique_ptr<CachefilesBackend>> CachefilesBackend::create(int device) {
+  os::UniqueFd watch(epoll_create1(EPOLL_CLOEXEC));
+  epoll_event event = {};
+  event.events = EPOLLIN;
+  if (!watch.valid() || epoll_ctl(watch.get(), EPOLL_CTL_ADD, device, &event) != 0)
+    return errno_error("cachefiles: epoll");
+  return std::unique_ptr<CachefilesBackend>(new CachefilesBackend(device, std::move(watch)));
+}
+
+CachefilesBackend::CachefilesBackend(int device, os::UniqueFd watch)
+    : device_(device),
+      watch_(std::move(watch)),
+      pending_(kMaxPendingReads),
+      directory_(device, kCachefilesFolder) {
   for (uint32_t i = kMaxPendingReads; i-- > 0;) free_.push_back(i);
 }
 
@@ -87,11 +102,12 @@ void CachefilesBackend::attach(const KernelName& image, Layout layout, Attached 
     return done(std::move(made).error());
   // The files of a predecessor are in use: the kernel has kept them since.
   if (!started_) return done(add_blob(name, *layout, load_presence(path)));
-  admit(image, name, std::move(layout), std::move(done));
+  admit(image, name, layout, std::move(done));
 }
 
 // What an earlier life left may be changed here, so two images that come with the same blob take turns.
-void CachefilesBackend::admit(const KernelName& image, const CookieName& name, Layout layout, Attached done) {
+void CachefilesBackend::admit(const KernelName& image, const CookieName& name, const Layout& layout,
+                              Attached done) {
   auto under_way = admitting_.find(name);
   if (under_way != admitting_.end())
     return under_way->second.push_back([this, image, layout, done] { attach(image, layout, done); });
@@ -124,8 +140,7 @@ Result<void> CachefilesBackend::check_name(const KernelName& image) const {
   TRY(check_cookie_word("fsid", image.fsid));
   if (!image.domain.empty()) TRY(check_cookie_word("domain", image.domain));
   for (auto& [name, known] : known_) {
-    if (name == bootstrap_cookie(image))
-      return make_error(Code::invalid_argument, fmt::format("fsid '{}': is in use", image.fsid));
+    if (name == bootstrap_cookie(image)) return fsid_in_use(image);
     if (known.local && known.shown_as == sysfs_name(image.fsid, image.domain))
       return make_error(
           Code::invalid_argument,
@@ -146,17 +161,23 @@ Result<void> CachefilesBackend::add_bootstrap(const KernelName& image) {
   known.cookie = std::make_shared<Cookie>(*loop_, directory_, name, static_cast<uint64_t>(status.st_size));
   known.local = std::make_shared<LocalCookie>(*loop_, known.cookie, std::move(source));
   known.shown_as = sysfs_name(image.fsid, image.domain);
+  known.may_open = !started_;
   return {};
 }
 
 void CachefilesBackend::offer(const KernelName& image, std::function<void(Result<void>)> done) {
-  if (auto checked = check_name(image); !checked) return done(std::move(checked));
-  if (!started_) return done(add_bootstrap(image));
-  CookieName name = bootstrap_cookie(image);
+  auto added = add_bootstrap(image);
+  if (!added || !started_) return done(std::move(added));
   // What another image left under this name the kernel would take for this one's.
-  directory_.run([this, image, name, done = std::move(done)] {
+  directory_.run([this, name = bootstrap_cookie(image), done = std::move(done)] {
     auto culled = cull_when_free(directory_, name);
-    loop_->post([this, image, culled, done] { done(culled ? add_bootstrap(image) : Result<void>(culled)); });
+    loop_->post([this, name, culled, done] {
+      if (culled)
+        known_.at(name).may_open = true;
+      else
+        known_.erase(name);
+      done(culled);
+    });
   });
 }
 
@@ -221,7 +242,7 @@ void CachefilesBackend::start() {
   if (auto restored = command("restore"); !restored)
     log_line(LogLevel::warn, "cachefiles",
              restored.error().message + ": readers that wait while a worker dies will see errors");
-  poll_ = loop_->poll(device_, POLLIN, [this](int32_t) { drain(); });
+  poll_ = loop_->poll(watch_.get(), POLLIN, [this](int32_t) { drain(); });
   drain();
 }
 
@@ -285,7 +306,7 @@ void CachefilesBackend::on_open(const CachefilesMessage& message) {
   CookieName name = {message.volume_key, message.cookie_key};
   auto found = known_.find(name);
   if (found == known_.end()) found = adopt_abandoned(name);
-  if (found == known_.end()) {
+  if (found == known_.end() || !found->second.may_open) {
     error_line(fmt::format("{} of {}: is asked for, but no image has it", printable(name.cookie),
                            printable(name.volume)));
     return refuse_open(message.id);

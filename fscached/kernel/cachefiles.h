@@ -17,7 +17,7 @@ namespace fscached {
 class CachefilesBackend final : public KernelBackend {
  public:
   // `device`: bound, borrowed.
-  explicit CachefilesBackend(int device);
+  static Result<std::unique_ptr<CachefilesBackend>> create(int device);
   ~CachefilesBackend() override;
 
   const char* name() const override { return "cachefiles"; }
@@ -44,6 +44,7 @@ class CachefilesBackend final : public KernelBackend {
     ObjectId id = 0;                     // of a blob
     std::shared_ptr<LocalCookie> local;  // of a bootstrap: where its bytes are
     std::string shown_as;                // of a bootstrap, in sysfs
+    bool may_open = true;                // false: only its name is taken so far
     unsigned uses = 1;
     bool is_abandoned() const { return id == 0 && !local; }
   };
@@ -53,6 +54,7 @@ class CachefilesBackend final : public KernelBackend {
     uint32_t request = 0;
   };
 
+  CachefilesBackend(int device, os::UniqueFd watch);
   void drain();
   bool read_message();
   void handle(const CachefilesMessage& message);
@@ -65,11 +67,12 @@ class CachefilesBackend final : public KernelBackend {
   AttachedFile add_blob(const CookieName& name, const BlobLayout& layout, std::optional<Presence> presence);
   Result<void> check_name(const KernelName& image) const;
   Result<void> add_bootstrap(const KernelName& image);
-  void admit(const KernelName& image, const CookieName& name, Layout layout, Attached done);
+  void admit(const KernelName& image, const CookieName& name, const Layout& layout, Attached done);
   KnownFiles::iterator adopt_abandoned(const CookieName& name);
   void report_kept();
 
   int device_;
+  os::UniqueFd watch_;  // an epoll of the device alone
   Loop* loop_ = nullptr;
   KernelSink* sink_ = nullptr;
   Loop::Id poll_ = 0;

@@ -121,6 +121,11 @@ void FanotifyBackend::let_go(ObjectId id) {
   keeper_.tell(message);
 }
 
+void FanotifyBackend::offer(const KernelName& image, std::function<void(Result<void>)> done) {
+  bool is_new = offered_.emplace(image.domain, image.fsid).second;
+  done(is_new ? Result<void>() : fsid_in_use(image));
+}
+
 void FanotifyBackend::describe_mount(const std::vector<ObjectId>& objects, Message& message) const {
   message.file_count = static_cast<uint32_t>(objects.size());
   std::copy(objects.begin(), objects.end(), message.files);

@@ -32,8 +32,8 @@ class FanotifyBackend final : public KernelBackend {
   void attach(const KernelName& image, Layout layout, Attached done) override;
   void let_go(ObjectId id) override;
   // The bootstrap is a local file the kernel mounts by itself.
-  void offer(const KernelName&, std::function<void(Result<void>)> done) override { done({}); }
-  void withdraw(const KernelName&) override {}
+  void offer(const KernelName& image, std::function<void(Result<void>)> done) override;
+  void withdraw(const KernelName& image) override { offered_.erase({image.domain, image.fsid}); }
   void describe_mount(const std::vector<ObjectId>& objects, keeper::Message& message) const override;
   std::string mount_line(const KernelName& image, const std::vector<std::string>& blobs) const override;
   void prune(const PruneWish& wish, std::function<void(Result<uint64_t>)> done) override;
@@ -90,7 +90,8 @@ class FanotifyBackend final : public KernelBackend {
   std::vector<Pending> pending_;
   std::vector<uint32_t> orphans_;
   std::unordered_map<Key, Known, KeyHash> objects_;
-  std::map<std::string, keeper::Received> restored_;  // by blob; until start()
+  std::set<std::pair<std::string, std::string>> offered_;  // domain and fsid
+  std::map<std::string, keeper::Received> restored_;       // by blob; until start()
   std::vector<FanotifyEvent> events_;
   std::vector<std::pair<uint32_t, KernelRequest>> batch_;
   KernelCounters counters_;

@@ -47,6 +47,10 @@ struct KernelName {
   std::string domain;  // blobs are shared within it; empty = not shared
 };
 
+inline Error fsid_in_use(const KernelName& image) {
+  return make_error(Code::invalid_argument, "fsid '" + image.fsid + "': is in use");
+}
+
 // The file of one blob.
 struct AttachedFile {
   ObjectId id = 0;
@@ -83,7 +87,8 @@ class KernelBackend : public Answerer {
   // The file of a blob an image uses, from now until let_go(), which is owed once for each success.
   virtual void attach(const KernelName& image, Layout layout, Attached done) = 0;
   virtual void let_go(ObjectId id) = 0;
-  // The image's metadata, while the kernel may mount it. `done` may run at once.
+  // The image's metadata, while the kernel may mount it. Its name is taken at once, and until withdraw() no
+  // other image can have it. `done` may run at once.
   virtual void offer(const KernelName& image, std::function<void(Result<void>)> done) = 0;
   virtual void withdraw(const KernelName& image) = 0;
   // Fills in what the keeper mounts it with, besides its name.

@@ -182,6 +182,21 @@ TEST_CASE("fanotify: a record in the buffer and in a slot is one event") {
   CHECK(world.answers() == Answers{{kNumber, abi::deny_with(EIO)}});
 }
 
+TEST_CASE("fanotify: a name is taken from the moment it is offered until it is withdrawn") {
+  World world;
+  auto backend = world.backend();
+  auto is_taken = [&](const KernelName& image) {
+    bool taken = false;
+    backend->offer(image, [&](const Result<void>& offered) { taken = bool(offered); });
+    return taken;
+  };
+  CHECK(is_taken({1, "image", "domain"}));
+  CHECK_FALSE(is_taken({2, "image", "domain"}));
+  CHECK(is_taken({3, "image", "other"}));
+  backend->withdraw({1, "image", "domain"});
+  CHECK(is_taken({4, "image", "domain"}));
+}
+
 TEST_CASE("journal: the next worker finds what was not released, and a clean buffer") {
   World world;
   {
