@@ -42,6 +42,10 @@ class Failure(Exception):
     """A case failed for a reason that needs no trace."""
 
 
+class Absent(Exception):
+    """What a case would show is not there on this host: said as `skip`, with the fact."""
+
+
 class Cases:
     def __init__(self, name):
         self.name, self.failed = name, 0
@@ -60,6 +64,8 @@ class Cases:
     def case(self, name):
         try:
             yield
+        except Absent as fact:
+            self.skip(name, fact)
         except Failure as error:
             self.not_ok(name, error)
         except Exception as error:  # a broken test is a failed case, and the next one still runs

@@ -16,6 +16,21 @@ constexpr uint64_t kMaxDataFileSize = uint64_t{1} << 44;
 
 }  // namespace
 
+std::string presence_path_of(std::string_view blob) { return fmt::format("blobs/{}.presence", blob); }
+
+namespace {
+
+// What a file that is not there any more held, nobody may believe of its successor: not after a power loss either,
+// hence gone for good while the new one still has the wrong size.
+Result<void> forget_presence(std::string_view blob) {
+  std::string path = presence_path_of(blob);
+  if (unlink(path.c_str()) != 0) return errno == ENOENT ? Result<void>() : errno_error(path);
+  TRY_ASSIGN(os::UniqueFd folder, os::open("blobs", O_RDONLY | O_DIRECTORY));
+  return fsync(folder.get()) == 0 ? Result<void>() : errno_error("blobs");
+}
+
+}  // namespace
+
 bool held_by_others(int fd) {
   if (fcntl(fd, F_SETLEASE, F_WRLCK) != 0) return true;
   fcntl(fd, F_SETLEASE, F_UNLCK);
@@ -38,6 +53,7 @@ Result<DataFile> DataFiles::open(std::string_view blob, uint64_t size) {
     if (status.st_size == 0) break;
     if (unlink(file.path.c_str()) != 0) return errno_error(file.path);
   }
+  TRY(forget_presence(blob));
   if (ftruncate(file.fd.get(), static_cast<off_t>(size)) != 0) return errno_error(file.path);
   return file;
 }

@@ -25,6 +25,9 @@ struct DataFile {
   unsigned mounts = 0;
 };
 
+// Where it is written down which chunks of a blob's file are there, relative to the root.
+std::string presence_path_of(std::string_view blob);
+
 // Whether somebody besides `fd` has its file open: a lease for writing is refused then.
 bool held_by_others(int fd);
 

@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "erofs-format/base/log.h"
+#include "fscached/keeper/data_files.h"
 #include "fscached/keeper/worker_process.h"
 #include "fscached/kernel/fanotify_abi.h"
 #include "fscached/kernel/marked_file.h"
@@ -61,7 +62,7 @@ void FanotifyBackend::restore(Loop& loop, KernelSink& sink, std::vector<Received
 }
 
 std::string FanotifyBackend::presence_path(const KernelName&, const std::string& blob) const {
-  return fmt::format("blobs/{}.presence", blob);
+  return keeper::presence_path_of(blob);
 }
 
 AttachedFile FanotifyBackend::adopt_file(Received received) {
