@@ -20,8 +20,8 @@ std::string presence_path_of(std::string_view blob) { return fmt::format("blobs/
 
 namespace {
 
-// What a file that is not there any more held, nobody may believe of its successor: not after a power loss either,
-// hence gone for good while the new one still has the wrong size.
+// What a file that is not there any more held, nobody may believe of its successor: not after a power loss
+// either, hence gone for good while the new one still has the wrong size.
 Result<void> forget_presence(std::string_view blob) {
   std::string path = presence_path_of(blob);
   if (unlink(path.c_str()) != 0) return errno == ENOENT ? Result<void>() : errno_error(path);
