@@ -41,7 +41,7 @@ class Event:
 
 class Group:
     def __init__(self, flags=FAN_UNLIMITED_QUEUE, kind=FAN_CLASS_PRE_CONTENT):
-        self.fd = kernel.check_call(libc.fanotify_init(kind | FAN_CLOEXEC | FAN_NONBLOCK | flags, os.O_RDWR), "fanotify_init")
+        self.fd = kernel.check_call(libc.fanotify_init(kind | FAN_CLOEXEC | FAN_NONBLOCK | flags, os.O_RDONLY), "fanotify_init")
 
     def mark(self, path, mask=FAN_PRE_ACCESS, flags=0):
         done = libc.fanotify_mark(self.fd, FAN_MARK_ADD | flags, ctypes.c_uint64(mask), kernel.AT_FDCWD, os.fsencode(path))
