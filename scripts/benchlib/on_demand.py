@@ -1,8 +1,10 @@
 """`scripts/bench on-demand`: the first read of 1 MiB chunks over loopback HTTP, through fanotify here and through cachefiles in
 User Mode Linux. No kernel here offers both, and a guest pays far more for a page fault or a system call than a machine, so
-each is compared with work in its own kernel: the same chunks fetched one after the other over one connection and written to a
-file (plain), and `fscached fetch` of the same blob, which is all the daemon does but answer a reader. First read / fetch is
-what the mechanism adds; the ratio of those ratios is the nearest to "cachefiles against fanotify" that can be measured here."""
+each is compared with work in its own kernel: the same chunk fetched over one connection and written to a file (plain), in turn
+with the reads, and `fscached fetch` of the same blob, which is all the daemon does but answer a reader. Each pass visits every
+kernel once. First read / plain and first read / fetch are what the mechanism costs in its own kernel; their ratio to fanotify's
+of the same pass is the nearest to "cachefiles against fanotify" that can be measured here. Shown are the median of the passes
+and the lowest and highest."""
 
 import contextlib
 import http.client
@@ -23,7 +25,9 @@ import lib  # noqa: E402
 
 CHUNK = 1 << 20
 CHUNKS = 48
+REPEATS = 2  # within a pass
 GUEST = "INSIDE_GUEST"
+FANOTIFY = "fanotify host"
 
 
 def make_image():
@@ -33,31 +37,40 @@ def make_image():
     return lib.Image("image", source, "--compressor", "none", "--chunk-size", "1M")
 
 
-def plain(origin, blob):
-    """Each chunk fetched and written: milliseconds of each."""
-    connection, times = http.client.HTTPConnection("127.0.0.1", origin.port), []
-    with open(lib.work("plain"), "wb", buffering=0) as out:
-        for number in range(CHUNKS):
-            started = time.perf_counter()
-            connection.request("GET", f"/{blob}", headers={"Range": f"bytes={number * CHUNK}-{number * CHUNK + CHUNK - 1}"})
-            out.write(connection.getresponse().read())
-            times.append((time.perf_counter() - started) * 1000)
-    connection.close()
-    os.unlink(lib.work("plain"))
-    return times
+class Plain:
+    """Fetches a chunk and writes it, without the daemon."""
+
+    def __init__(self, origin, blob):
+        self.connection, self.path = http.client.HTTPConnection("127.0.0.1", origin.port), f"/{blob}"
+        self.out = open(lib.work("plain"), "wb", buffering=0)  # pylint: disable=consider-using-with
+
+    def __call__(self, number):
+        self.connection.request("GET", self.path, headers={"Range": f"bytes={number * CHUNK}-{number * CHUNK + CHUNK - 1}"})
+        self.out.write(self.connection.getresponse().read())
+
+    def close(self):
+        self.connection.close()
+        self.out.close()
+        os.unlink(lib.work("plain"))
 
 
-def first_reads(daemon, image, origin):
-    """Each chunk read for the first time; the first one was read by the mount itself."""
-    times = []
+def milliseconds(work, *arguments):
+    started = time.perf_counter()
+    work(*arguments)
+    return (time.perf_counter() - started) * 1000
+
+
+def reads_and_plain(daemon, image, origin, blob):
+    """Each chunk plainly and then read for the first time; the first one was read by the mount itself."""
+    plain, times = Plain(origin, blob), {"plain": [], "first read": []}
     with daemon.mounted(lib.work("mnt"), *image.mount_arguments(origin.url)) as folder:
         descriptor = os.open(os.path.join(folder, "file"), os.O_RDONLY)
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
         for number in range(1, CHUNKS):
-            started = time.perf_counter()
-            os.pread(descriptor, CHUNK, number * CHUNK)
-            times.append((time.perf_counter() - started) * 1000)
+            times["plain"].append(milliseconds(plain, number))
+            times["first read"].append(milliseconds(os.pread, descriptor, CHUNK, number * CHUNK))
         os.close(descriptor)
+    plain.close()
     return times
 
 
@@ -72,52 +85,61 @@ def fetch(daemon, image, origin):
             time.sleep(0.002)
         wall = time.perf_counter() - started
         command.join()
-        return [wall * 1000 / CHUNKS]
+        return wall * 1000 / CHUNKS
 
 
-def measure(rounds):
-    """Alternating, so that a slow moment hits both."""
-    image, figures = make_image(), {"plain": [], "fetch": [], "first read": []}
+def measure():
+    """The median milliseconds of a chunk, of each kind of work."""
+    image = make_image()
     blob, = os.listdir(image.blobs)
+    figures = {"plain": [], "fetch": [], "first read": []}
     with lib.Nginx(image.blobs) as origin, lib.Daemon() as daemon:
-        for _ in range(rounds):
-            figures["plain"] += plain(origin, blob)
+        for _ in range(REPEATS):
+            figures["fetch"].append(fetch(daemon, image, origin))
             daemon.call("prune")
-            figures["fetch"] += fetch(daemon, image, origin)
+            for kind, times in reads_and_plain(daemon, image, origin, blob).items():
+                figures[kind] += times
             daemon.call("prune")
-            figures["first read"] += first_reads(daemon, image, origin)
-    return figures
+    shutil.rmtree(image.folder)
+    return {kind: statistics.median(times) for kind, times in figures.items()}
 
 
-def in_guest(version, rounds, scratch):
+def in_guest(version, scratch):
     """The same in a kernel of its own."""
     exchange = os.path.join(scratch, "exchange")
     os.makedirs(exchange, exist_ok=True)
     command = [os.path.join(frame.TOP, "kernel-tests/uml/boot"), "--exchange", exchange, "--timeout", "900", version, sys.executable,
-               os.path.join(frame.TOP, "scripts/bench"), "on-demand", "--rounds", str(rounds)]
+               os.path.join(frame.TOP, "scripts/bench"), "on-demand"]
     out = os.path.join(exchange, f"{version}.json")
     environment = {**os.environ, GUEST: out, "SCRATCH": scratch}
     environment.pop("KERNEL_TEST_INSIDE", None)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        print(f"{version}: {done.stdout[-500:]}{done.stderr[-500:]}")
-        return None
+        raise RuntimeError(f"{version}: {done.stdout[-500:]}{done.stderr[-500:]}")
     with open(out, encoding="utf-8") as figures:
         return json.load(figures)
 
 
-def show(results):
-    ratios = {}
-    print(f"\nfirst read of {CHUNK >> 20} MiB chunks over loopback HTTP, median milliseconds a chunk")
-    print(f"  {'':18}{'plain':>8}{'fetch':>8}{'first read':>12}{'/ plain':>9}{'/ fetch':>9}{'to fanotify':>13}")
-    for name, figures in results.items():
-        if figures is None:
-            continue
-        plain_ms, fetch_ms, read_ms = (statistics.median(figures[key]) for key in ("plain", "fetch", "first read"))
-        ratios[name] = read_ms / fetch_ms
-        print(f"  {name:18}{plain_ms:>8.2f}{fetch_ms:>8.2f}{read_ms:>12.2f}{read_ms / plain_ms:>9.2f}{ratios[name]:>9.2f}"
-              f"{ratios[name] / ratios['fanotify host']:>13.2f}", flush=True)
-    print("  (the aim is 1.30 or less in the last column)")
+def spread(values):
+    return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
+
+
+def show(passes):
+    print(f"\nfirst read of {CHUNK >> 20} MiB chunks over loopback HTTP, {len(passes)} passes; milliseconds a chunk, and ratios")
+    heads = ("plain", "fetch", "first read", "/ plain", "/ fetch", "/ plain to fanotify", "/ fetch to fanotify")
+    print(f"  {'':16}" + "".join(f"{head:>22}" for head in heads))
+    for name in passes[0]:
+        columns = [[one[name][kind] for one in passes] for kind in ("plain", "fetch", "first read")]
+        for work in ("plain", "fetch"):
+            columns.append([one[name]["first read"] / one[name][work] for one in passes])
+        for work, own in (("plain", columns[3]), ("fetch", columns[4])):
+            columns.append([ratio / (one[FANOTIFY]["first read"] / one[FANOTIFY][work]) for ratio, one in zip(own, passes)])
+        print(f"  {name:16}" + "".join(f"{spread(column):>22}" for column in columns), flush=True)
+    print("  (the aim is 1.30 or less in the last two columns)")
+
+
+def one_pass():
+    return {FANOTIFY: measure(), **{f"cachefiles {version}": in_guest(version, os.environ["WORK"]) for version in ("6.1", "6.12")}}
 
 
 def main(arguments):
@@ -130,11 +152,9 @@ def main(arguments):
         lib.start(sys.argv[0])
         if GUEST in os.environ:
             with open(os.environ[GUEST], "w", encoding="utf-8") as out:
-                json.dump(measure(given.rounds), out)
+                json.dump(measure(), out)
             return 0
-        results = {"fanotify host": measure(given.rounds)}
-        for version in ("6.1", "6.12"):
-            results[f"cachefiles {version}"] = in_guest(version, given.rounds, os.environ["WORK"])
+        results = [one_pass() for _ in range(given.rounds)]
         show(results)
         if given.json:
             with open(given.json, "w", encoding="utf-8") as out:
