@@ -6,6 +6,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "erofs-format/ondisk/erofs.h"
@@ -73,7 +74,7 @@ Buffer empty_image() {
   uint8_t* at = image.data() + kRootNid * kInodeSlot;
   std::memcpy(at, &inode, sizeof(inode));
   std::memcpy(at + sizeof(inode), entries, sizeof(entries));
-  std::memcpy(at + sizeof(inode) + sizeof(entries), "...", 3);
+  std::fill_n(at + sizeof(inode) + sizeof(entries), 3, '.');  // the names: one dot, two dots
   return image;
 }
 
