@@ -81,7 +81,7 @@ Result<std::vector<OwnBlob>> own_blobs(const Arguments& arguments, size_t layers
 
 Result<Tree> read_tree(const std::string& path) {
   TRY_ASSIGN(Buffer bytes, load_bootstrap(path));
-  return read_bootstrap(bytes, path);
+  return take_tree(std::move(bytes), path);
 }
 
 Result<std::set<std::string>> dictionary_blobs(const Arguments& arguments) {

@@ -204,8 +204,9 @@ Result<void> Walk::run() {
 
 }  // namespace
 
-static Result<Tree> read(ByteView bytes, const std::string& name, std::vector<std::string>* notes,
-                         bool keep) {
+// `spent`: the same bytes, where the memory of what was read may be freed; or empty.
+static Result<Tree> read(ByteView bytes, const std::string& name, std::vector<std::string>* notes, bool keep,
+                         MutableBytes spent = {}) {
   if (bytes.size() > kMaxBootstrapSize)
     return make_error(Code::too_large,
                       fmt::format("{}: bootstrap is larger than {} bytes", name, kMaxBootstrapSize));
@@ -215,12 +216,20 @@ static Result<Tree> read(ByteView bytes, const std::string& name, std::vector<st
   TRY(parse_superblocks(image, tree));
   TRY(parse_blobs(image, tree));
   TRY(parse_chunk_infos(image, tree, chunks, keep));
+  if (!spent.empty() && image.chunk_table_size != 0) {
+    chunks.look_into(tree.chunks);
+    os::discard(spent.subspan(image.chunk_table_offset, image.chunk_table_size));
+  }
   TRY(Walk(image, tree, chunks, keep).run());
   return tree;
 }
 
 Result<Tree> read_bootstrap(ByteView bytes, const std::string& name, std::vector<std::string>* notes) {
   return read(bytes, name, notes, true);
+}
+
+Result<Tree> take_tree(Buffer bytes, const std::string& name) {
+  return read(bytes, name, nullptr, true, bytes);
 }
 
 Result<std::vector<Chunk>> take_chunks(Buffer bytes, const std::string& name) {

@@ -21,6 +21,9 @@ Result<Tree> read_bootstrap(ByteView image, const std::string& name,
 // The same checks without a tree, in a quarter of the memory.
 Result<void> check_bootstrap(ByteView image, const std::string& name);
 
+// read_bootstrap() of bytes that nobody needs afterwards: their chunk table is freed as soon as it was read.
+Result<Tree> take_tree(Buffer image, const std::string& name);
+
 // The chunk table alone of a bootstrap that was found sound; the memory of the rest is freed before.
 Result<std::vector<Chunk>> take_chunks(Buffer image, const std::string& name);
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 #include "erofs-format/bootstrap/reader_image.h"
 
@@ -66,9 +67,9 @@ Chunk take_chunk(const rafs_chunk_info& raw) {
 
 // Chunks of a blob follow one another in its cache image in the order of their index.
 Result<void> check_order(const Image& image, const ChunkIndex& index) {
-  const rafs_chunk_info* before = nullptr;
+  std::optional<ChunkPlace> before;
   for (ChunkId id : index.sorted()) {
-    const rafs_chunk_info& chunk = index[id];
+    ChunkPlace chunk = index[id];
     if (before && before->blob_index == chunk.blob_index) {
       uint64_t end = align_up(before->uncompressed_offset + before->uncompressed_size, image.block_size);
       if (chunk.uncompressed_offset < end)
@@ -76,14 +77,26 @@ Result<void> check_order(const Image& image, const ChunkIndex& index) {
                                  offsetof(rafs_chunk_info, uncompressed_offset),
                              "chunk table: uncompressed_offset overlaps the chunk with a smaller index");
     }
-    before = &chunk;
+    before = chunk;
   }
   return {};
 }
 
 }  // namespace
 
-uint64_t ChunkIndex::key(ChunkId id) const { return chunk_key(infos_[id].blob_index, infos_[id].index); }
+template <typename Info>
+static ChunkPlace place_of(const Info& chunk) {
+  return {chunk.blob_index, chunk.index, chunk.uncompressed_size, chunk.uncompressed_offset};
+}
+
+ChunkPlace ChunkIndex::operator[](ChunkId id) const {
+  return read_ ? place_of((*read_)[id]) : place_of(infos_[id]);
+}
+
+uint64_t ChunkIndex::key(ChunkId id) const {
+  ChunkPlace chunk = (*this)[id];
+  return chunk_key(chunk.blob_index, chunk.index);
+}
 
 bool ChunkIndex::build(Infos infos, ChunkId* first, ChunkId* second) {
   infos_ = infos;

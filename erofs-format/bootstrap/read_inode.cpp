@@ -110,9 +110,9 @@ Result<void> check_chunk_format(const Image& image, const Tree& tree, const Chun
   if (kernel_size < tree.chunk_size && chunks.size() == 1 && head.size <= kernel_size) return {};
   if (kernel_size < head.size)
     return image.corrupt(at, "inode: chunk format does not agree with chunk_size of the image");
-  const rafs_chunk_info& first = index[chunks.front()];
+  ChunkPlace first = index[chunks.front()];
   for (size_t i = 0; i < chunks.size(); i++) {
-    const rafs_chunk_info& chunk = index[chunks[i]];
+    ChunkPlace chunk = index[chunks[i]];
     if (chunk.blob_index != first.blob_index ||
         chunk.uncompressed_offset != first.uncompressed_offset + i * tree.chunk_size)
       return image.corrupt(at, fmt::format("inode: chunk format promises one run, chunk {} leaves it", i));
@@ -130,7 +130,7 @@ Result<ChunkId> read_chunk_address(const Image& image, const Tree& tree, const C
   if (id == ChunkIndex::kNoChunk)
     return image.corrupt(at, fmt::format("chunk index: chunk {} of blob {} is not in the chunk table", number,
                                          raw.device_id - 1));
-  const rafs_chunk_info& chunk = index[id];
+  ChunkPlace chunk = index[id];
   if (uint64_t{raw.block_address} * image.block_size != chunk.uncompressed_offset)
     return image.corrupt(at + offsetof(rafs_v6_chunk_addr, block_address),
                          "chunk index: block address is not that of the chunk table");

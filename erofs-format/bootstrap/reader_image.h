@@ -72,7 +72,15 @@ struct Rule {
 };
 Result<void> check_rules(const Image& image, std::initializer_list<Rule> rules);
 
-// Chunk table of the bootstrap, as stored, by (blob, index in blob).
+// Of a chunk, what the chunk lists of files are compared with.
+struct ChunkPlace {
+  uint32_t blob_index = 0;
+  uint32_t index = 0;
+  uint32_t uncompressed_size = 0;
+  uint64_t uncompressed_offset = 0;
+};
+
+// Chunk table of the bootstrap by (blob, index in blob).
 class ChunkIndex {
  public:
   using Infos = std::span<const ondisk::rafs_chunk_info>;
@@ -80,7 +88,9 @@ class ChunkIndex {
   bool build(Infos infos, ChunkId* first, ChunkId* second);
   // kNoChunk when there is none.
   ChunkId find(uint32_t blob_index, uint32_t index) const;
-  const ondisk::rafs_chunk_info& operator[](ChunkId id) const { return infos_[id]; }
+  ChunkPlace operator[](ChunkId id) const;
+  // `chunks` was read from the stored table, which is not looked at any more.
+  void look_into(const std::vector<Chunk>& chunks) { read_ = &chunks; }
   const std::vector<ChunkId>& sorted() const { return sorted_; }
   static constexpr ChunkId kNoChunk = UINT32_MAX;
 
@@ -88,6 +98,7 @@ class ChunkIndex {
   uint64_t key(ChunkId id) const;
 
   Infos infos_;
+  const std::vector<Chunk>* read_ = nullptr;
   std::vector<ChunkId> sorted_;
 };
 

@@ -28,6 +28,11 @@ TEST_CASE("a tree read from an image of the reference builder is written with th
     Buffer wanted = read_fixture(name);
     auto tree = read_bootstrap(wanted, name);
     REQUIRE_MESSAGE(tree, (tree ? "" : tree.error().message));
+    auto taken = take_tree(wanted, name);
+    REQUIRE_MESSAGE(taken, (taken ? "" : taken.error().message));
+    auto from_taken = drain_to_bootstrap(*taken);
+    REQUIRE_MESSAGE(from_taken, (from_taken ? "" : from_taken.error().message));
+    CHECK(*from_taken == wanted);
     size_t blobs = tree->blobs.size();
     size_t inodes = tree->inodes.size();
     auto written = drain_to_bootstrap(*tree, Keep::inodes);
