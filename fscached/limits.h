@@ -68,7 +68,9 @@ inline constexpr uint64_t kMaxChunkTableBytes = 256 << 20;
 // of a dictionary's blob costs only us, some 120 bytes each.
 inline constexpr uint32_t kMaxUnusedChunks = 1 << 21;
 inline constexpr uint32_t kMaxBlobChunks = 1 << 24;  // the format's own
-inline constexpr uint64_t kMaxPresenceBytes = 1 << 30;
+inline constexpr uint64_t kMaxPresenceBytes = uint64_t{2} << 30;
+inline constexpr size_t kPresenceRecordEntries = 4096;  // of one record
+inline constexpr size_t kPresenceSlack = 4096;          // entries too many that are not worth a new file
 inline constexpr size_t kMaxDecodeThreads = 64;
 
 // --- control ---

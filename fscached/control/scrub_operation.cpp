@@ -58,8 +58,8 @@ Result<uint64_t> distrust_unused(Daemon& daemon, const std::set<std::string>& us
     std::optional<Presence> presence = load_presence(entry.path());
     if (!presence) continue;
     count++;
-    if (!std::exchange(presence->clean, false)) continue;
-    TRY(os::publish_file(entry.path(), encode_presence(*presence), 0600));
+    if (!presence->clean) continue;
+    TRY(extend_presence(entry.path(), {}));
   }
   return count;
 }

@@ -50,6 +50,7 @@ void BlobObject::believe(const Presence& presence) {
     }
   }
   recount();
+  record_all_ = !presence.extendable;
   // From now on a crash must make every claim doubtful.
   dirty_ = presence.clean;
 }
@@ -62,6 +63,7 @@ Result<void> BlobObject::learn(const BlobLayout& other) {
     if (states_[i] == State::absent && remembered_[i] == layout_->digest(i)) states_[i] = State::unverified;
     remembered_[i] = {};
   }
+  record_all_ = true;
   recount();
   return {};
 }
@@ -390,6 +392,7 @@ void BlobObject::chunk_present(uint32_t chunk) {
   present_++;
   present_bytes_ += layout_->chunk(chunk).uncompressed_size;
   dirty_ = true;
+  unrecorded_.push_back(chunk);
   release_waiters(chunk, nullptr);
   if (is_complete()) settle_watch();
 }
@@ -468,20 +471,38 @@ void BlobObject::complete_next(const std::shared_ptr<Completion>& completion) {
 
 // --- durability -------------------------------------------------------------------------------
 
-// Claims are taken before the data is synced, so that every claim is about synced data.
+Digest BlobObject::claim(uint32_t chunk) const {
+  bool there =
+      layout_->knows(chunk) && (states_[chunk] == State::present || states_[chunk] == State::unverified);
+  return there ? layout_->digest(chunk) : remembered_[chunk];
+}
+
 Presence BlobObject::claims(bool clean) const {
   Presence presence;
   presence.file_size = layout_->file_size();
-  presence.digests = remembered_;
   presence.clean = clean;
   for (uint32_t i = 0; i < states_.size(); i++) {
-    if (!remembered_[i].is_zero()) presence.clean = false;
-    if (!layout_->knows(i)) continue;
-    if (states_[i] == State::present || states_[i] == State::unverified)
-      presence.digests[i] = layout_->digest(i);
-    if (states_[i] == State::unverified) presence.clean = false;
+    presence.digests.push_back(claim(i));
+    if (!remembered_[i].is_zero() || states_[i] == State::unverified) presence.clean = false;
   }
   return presence;
+}
+
+// What is to be written, taken down now: before the data is synced, so that every claim is about synced data.
+BlobObject::Recording BlobObject::next_recording(bool clean) {
+  std::vector<PresenceEntry> entries;
+  for (uint32_t chunk : std::exchange(unrecorded_, {})) entries.push_back({chunk, claim(chunk)});
+  extended_ += entries.size();
+  const std::string& path = presence_path_;
+  if (clean || record_all_ || extended_ > present_ + kPresenceSlack) {
+    extended_ = 0;
+    record_all_ = false;
+    auto presence = claims(clean);
+    return {presence.clean,
+            [path, presence = std::move(presence)] { return write_presence(path, presence); }};
+  }
+  if (entries.empty() && !clean_on_disk_) return {false, [] { return Result<void>(); }};
+  return {false, [path, entries = std::move(entries)] { return extend_presence(path, entries); }};
 }
 
 void BlobObject::save(bool clean, Finished finished) {
@@ -492,21 +513,20 @@ void BlobObject::save(bool clean, Finished finished) {
   saving_ = true;
   dirty_ = false;
   auto self = shared_from_this();
-  auto presence = std::make_shared<Presence>(claims(clean));
-  auto write_file = [self, presence](DecodePool::Context&) -> Result<void> {
-    return os::publish_file(self->presence_path_, encode_presence(*presence), 0600);
-  };
+  Recording recording = next_recording(clean);
   auto syncing = std::make_shared<std::vector<uint32_t>>(std::exchange(unsynced_, {}));
-  file_->sync([self, write_file, presence, syncing, finished = std::move(finished)](int32_t result) {
-    if (result < 0) {
-      self->forget(*syncing);
-      return self->saved(errno_error("cache file of blob " + self->blob_id(), -result), finished);
-    }
-    self->environment_.pool.run<Result<void>>(write_file, [self, presence, finished](Result<void> written) {
-      if (written) self->clean_on_disk_ = presence->clean;
-      self->saved(std::move(written), finished);
-    });
-  });
+  file_->sync(
+      [self, recording = std::move(recording), syncing, finished = std::move(finished)](int32_t result) {
+        if (result < 0) {
+          self->forget(*syncing);
+          return self->saved(errno_error("cache file of blob " + self->blob_id(), -result), finished);
+        }
+        auto write = [recording](DecodePool::Context&) { return recording.write(); };
+        self->environment_.pool.run<Result<void>>(write, [self, recording, finished](Result<void> written) {
+          if (written) self->clean_on_disk_ = recording.clean;
+          self->saved(std::move(written), finished);
+        });
+      });
 }
 
 void BlobObject::begin() {
@@ -537,7 +557,7 @@ void BlobObject::forget(const std::vector<uint32_t>& chunks) {
 
 void BlobObject::saved(Result<void> result, const Finished& finished) {
   saving_ = false;
-  if (!result) dirty_ = true;
+  if (!result) dirty_ = record_all_ = true;
   finished(std::move(result));
   if (waiting_saves_.empty() || saving_) return;
   auto [clean, next] = std::move(waiting_saves_.front());

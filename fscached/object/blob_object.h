@@ -81,7 +81,8 @@ class BlobObject : public std::enable_shared_from_this<BlobObject> {
   // The first bytes of a chunk that is present; what lies behind its end in `into` is 0.
   Result<void> read_chunk(uint32_t chunk, MutableBytes into) const;
 
-  // Writes the presence file after the data it speaks of is on the disk.
+  // Records what is present after the data is on the disk. Only what is clean is exact; otherwise it may
+  // speak of a chunk that is not there any more.
   void save(bool clean, Finished finished);
   bool needs_save() const { return dirty_; }
 
@@ -108,6 +109,11 @@ class BlobObject : public std::enable_shared_from_this<BlobObject> {
     uint32_t chunk = 0;
     Result<Pages> raw;
   };
+  // What the journal is to say, for another thread.
+  struct Recording {
+    bool clean = false;
+    std::function<Result<void>()> write;
+  };
   struct Completion {
     uint64_t bytes_per_second = 0;
     Finished finished;
@@ -131,7 +137,9 @@ class BlobObject : public std::enable_shared_from_this<BlobObject> {
   void doubt(uint32_t chunk);
   void chunk_failed(uint32_t chunk, Error error);
   void release_waiters(uint32_t chunk, const Error* error);
+  Digest claim(uint32_t chunk) const;
   Presence claims(bool clean) const;
+  Recording next_recording(bool clean);
   void forget(const std::vector<uint32_t>& chunks);
   void unclean(Finished finished);
   void saved(Result<void> result, const Finished& finished);
@@ -147,9 +155,12 @@ class BlobObject : public std::enable_shared_from_this<BlobObject> {
   std::shared_ptr<CacheFile> file_;
   std::string presence_path_;
   std::shared_ptr<const BlobLayout> layout_;
-  std::vector<State> states_;       // by chunk index
-  std::vector<uint32_t> unsynced_;  // chunks written since the last sync began
-  std::vector<Digest> remembered_;  // of present chunks no mounted image knows
+  std::vector<State> states_;         // by chunk index
+  std::vector<uint32_t> unsynced_;    // chunks written since the last sync began
+  std::vector<uint32_t> unrecorded_;  // chunks that came to be present since the last save began
+  bool record_all_ = true;            // the journal cannot be extended
+  size_t extended_ = 0;               // entries added since it was written whole
+  std::vector<Digest> remembered_;    // of present chunks no mounted image knows
   std::map<uint32_t, std::vector<std::shared_ptr<Waiter>>> waiters_;
   std::vector<std::shared_ptr<Storage>> sources_;
   uint64_t present_ = 0;
