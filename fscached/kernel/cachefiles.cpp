@@ -112,7 +112,7 @@ void CachefilesBackend::admit(const KernelName& image, const CookieName& name, c
   if (under_way != admitting_.end())
     return under_way->second.push_back([this, image, layout, done] { attach(image, layout, done); });
   admitting_[name];
-  directory_.run([this, name, layout = std::move(layout), done = std::move(done)] {
+  directory_.run([this, name, layout, done = std::move(done)] {
     auto admitted = std::make_shared<Result<Admitted>>(admit_existing_file(directory_, name, *layout));
     loop_->post([this, name, layout, admitted, done] {
       auto waiting = admitting_.extract(name);
