@@ -11,7 +11,7 @@
 #   make install      programs and man pages below DESTDIR and PREFIX
 #   make clean
 #
-#   MODE=release|debug|asan|tsan|fuzz   each in build/MODE
+#   MODE=release|debug|asan|tsan|fuzz|faults   each in build/MODE
 #   WERROR=1 warnings are errors, V=1 shows commands, CXX=clang++-14 the other compiler
 
 MODE   ?= release
@@ -30,8 +30,9 @@ FLAGS_release := -O2 -g1 -D_FORTIFY_SOURCE=2 -DNDEBUG
 FLAGS_debug   := -O0 -g3
 FLAGS_asan    := -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FLAGS_tsan    := -O1 -g1 -fsanitize=thread
+FLAGS_faults  := $(FLAGS_release) -DFAULTS=1
 FLAGS_fuzz    := -O1 -g1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -DFUZZING=1
-MODE_FLAGS := $(or $(FLAGS_$(MODE)),$(error unknown MODE=$(MODE): release, debug, asan, tsan or fuzz))
+MODE_FLAGS := $(or $(FLAGS_$(MODE)),$(error unknown MODE=$(MODE): release, debug, asan, tsan, fuzz or faults))
 
 PACKAGES := libzstd liblz4 zlib libisal libcrypto libcurl liburing fmt libxxhash libseccomp
 # clang counts changes of sign as conversions, GCC does not: both see the same rules.
@@ -103,7 +104,7 @@ unit: unit-tests
 	$(Q)scripts/run-tests unit
 test: ; $(Q)scripts/test
 KERNELS ?= host 6.1 6.12
-kernel-test: all ; $(Q)scripts/install-deps uml && scripts/run-tests $(addprefix --kernel ,$(KERNELS)) kernel
+kernel-test: all ; $(Q)$(MAKE) MODE=faults all && scripts/install-deps uml && scripts/run-tests $(addprefix --kernel ,$(KERNELS)) kernel
 fuzzers: $(FUZZERS)
 fuzz: ; $(Q)$(MAKE) MODE=fuzz fuzzers && scripts/fuzz $(FUZZ_SECONDS)
 demo: ; $(Q)scripts/demo

@@ -11,6 +11,7 @@
 #include "erofs-format/base/log.h"
 #include "erofs-format/bootstrap/bootstrap_reader.h"
 #include "fscached/control/mount_record.h"
+#include "fscached/fault_point.h"
 
 namespace fscached {
 
@@ -146,6 +147,7 @@ void Daemon::image_gone(uint32_t id) {
     for (ObjectId object : image.objects) backend_->let_go(object);
     backend_->withdraw(image.kernel_name);
   }
+  fault_point(70);
   std::error_code ignored;  // what remains goes with the next start
   std::filesystem::remove_all(mount_folder(config_.root, id), ignored);
 }
@@ -155,6 +157,7 @@ void Daemon::on_released(ObjectId id) {
   if (found == objects_.end()) return;
   std::shared_ptr<BlobObject> object = std::move(found->second);
   objects_.erase(found);
+  fault_point(71);
   releasing_[object->presence_path()];
   object->save(true, [this, object](Result<void> saved) {
     if (!saved) log_error(saved.error());
@@ -210,6 +213,7 @@ Result<void> Daemon::try_restore_image(uint32_t id, MountedImage& image) {
 
 void Daemon::restore_image(const Message& mount) {
   MountedImage& image = images_[mount.id];
+  fault_point(72);
   image.mountpoint = keeper::text_of(mount.path);
   image.shown = true;
   image.lingers = (mount.flags & keeper::kLingers) != 0;
@@ -231,7 +235,9 @@ void Daemon::restore(KeeperLink::Introduction introduction) {
 void Daemon::start() {
   link_.start(
       loop_, [this](const Message& message) { on_notice(message); }, [this] { on_keeper_lost(); });
+  fault_point(73);
   backend_->start();
+  fault_point(74);
   for (auto& [id, image] : images_) image_shown(id);
   loop_.after_ms(kSaveIntervalMs, [this](int32_t) { save_changes(); });
   Message ready;

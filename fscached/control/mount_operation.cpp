@@ -11,6 +11,7 @@
 #include "erofs-format/bootstrap/bootstrap_reader.h"
 #include "fscached/control/mount_record.h"
 #include "fscached/control/operations.h"
+#include "fscached/fault_point.h"
 #include "fscached/object/raw_image.h"
 
 namespace fscached {
@@ -221,7 +222,9 @@ Result<void> MountOperation::mount() {
     done_ = true;  // from here on image_gone() takes it back
     return true;
   });
+  fault_point(63);
   auto mounted = call(message);
+  fault_point(64);
   auto proved = mounted ? compare_canary(mounted->message) : Result<void>(Error(mounted.error()));
   if (mounted && !proved) {
     Message undo;
@@ -236,6 +239,7 @@ Result<void> MountOperation::mount() {
       daemon_.image_gone(kernel_name_.id);
     return true;
   });
+  fault_point(65);
   return proved;
 }
 
@@ -245,8 +249,11 @@ Result<json> MountOperation::run() {
     TRY_ASSIGN(source_,
                daemon_.on_loop<Result<std::shared_ptr<Storage>>>([&] { return daemon_.storage(where_); }));
   }
+  fault_point(60);
   TRY(keep_image());
+  fault_point(61);
   TRY(offer());
+  fault_point(62);
   for (size_t i = 0; i < image_.blobs.size(); i++) {
     if (image_.blobs[i].needs_chunk_table) TRY(fetch_chunk_table(i));
     TRY(attach(i));

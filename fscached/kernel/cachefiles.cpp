@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "erofs-format/base/log.h"
+#include "fscached/fault_point.h"
 #include "fscached/kernel/cachefiles_abi.h"
 #include "fscached/kernel/existing_file.h"
 #include "fscached/kernel/prune.h"
@@ -237,11 +238,13 @@ void CachefilesBackend::report_kept() {
 
 void CachefilesBackend::start() {
   started_ = true;
+  fault_point(26);
   report_kept();
   // Requests a predecessor had read and not answered come again.
   if (auto restored = command("restore"); !restored)
     log_line(LogLevel::warn, "cachefiles",
              restored.error().message + ": readers that wait while a worker dies will see errors");
+  fault_point(27);
   poll_ = loop_->poll(watch_.get(), POLLIN, [this](int32_t) { drain(); });
   drain();
 }
@@ -273,6 +276,7 @@ bool CachefilesBackend::read_message() {
     if (size < 0) error_line(errno_error("read").message);
     return false;
   }
+  fault_point(20);
   CachefilesMessage message;
   auto parsed = parse_cachefiles_message(ByteView(buffer, static_cast<size_t>(size)), message);
   if (!parsed) {
@@ -312,8 +316,10 @@ void CachefilesBackend::on_open(const CachefilesMessage& message) {
     return refuse_open(message.id);
   }
   Known& known = found->second;
+  fault_point(21);
   auto answered = command(fmt::format("copen {},{}", message.id, known.cookie->size()));
   if (!answered) return error_line(answered.error().message);
+  fault_point(22);
   known.cookie->opened(std::move(descriptor));
   std::erase_if(open_, [&](const auto& entry) { return entry.second == name; });
   open_.emplace(message.object, name);
@@ -344,6 +350,7 @@ void CachefilesBackend::on_read(const CachefilesMessage& message) {
   Known& known = found->second;
   Extent range = {message.offset, message.count};
   Ticket ticket = take_slot(known.cookie, message.id);
+  fault_point(23);
   auto data = known.cookie->on_read(range);
   if (!data) return error_line(data.error().message);
   if (known.is_abandoned()) return error_line(message_of_abandoned(opening->second));
@@ -362,8 +369,10 @@ void CachefilesBackend::on_read(const CachefilesMessage& message) {
 void CachefilesBackend::answer(uint32_t slot, int error) {
   Pending pending = std::move(pending_[slot]);
   (error ? counters_.denied : counters_.allowed)++;
+  fault_point(24);
   if (auto completed = pending.cookie->complete(pending.request); !completed)
     error_line(completed.error().message);
+  fault_point(25);
   free_.push_back(slot);
   if (full_ && free_.size() >= kMaxPendingReads / 2) {
     full_ = false;

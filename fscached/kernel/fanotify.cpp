@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "erofs-format/base/log.h"
+#include "fscached/fault_point.h"
 #include "fscached/keeper/data_files.h"
 #include "fscached/keeper/worker_process.h"
 #include "fscached/kernel/fanotify_abi.h"
@@ -107,6 +108,7 @@ void FanotifyBackend::ask_keeper(const Layout& layout, Attached done) {
   attaching_.insert(blob);
   keeper_.call(message, [this, blob, done = std::move(done)](Result<Received> reply) {
     attaching_.erase(attaching_.find(blob));
+    fault_point(10);
     if (!reply) return done(std::move(reply).error());
     AttachedFile attached = adopt_file(std::move(*reply));
     // An earlier "complete" of the same blob may have crossed the request: now it is marked for certain.
@@ -202,6 +204,7 @@ Result<void> FanotifyBackend::adopt() {
   }
   events_.clear();
   journal_.clear_buffer(kEventBufferBytes);
+  fault_point(8);
   for (uint32_t slot : orphans_) {
     TRY(reserve_number(slots[slot].number));
     pending_[slot] = {slots[slot].number, 0, 0};
@@ -226,6 +229,7 @@ void FanotifyBackend::serve_candidates(uint32_t slot, const JournalSlot& orphan)
 
 void FanotifyBackend::serve_orphans() {
   for (uint32_t slot : orphans_) {
+    fault_point(9);
     JournalSlot orphan = journal_.slots()[slot];
     if (orphan.object == kUnknownObject) {
       serve_candidates(slot, orphan);
@@ -292,9 +296,12 @@ bool FanotifyBackend::read_events() {
   }
   auto parsed = parse_fanotify_events(buffer.first(static_cast<size_t>(size)), events_);
   if (!parsed) error_line(parsed.error().message);
+  fault_point(1);
   for (const FanotifyEvent& event : events_) note(event);
+  fault_point(3);
   journal_.clear_buffer(static_cast<size_t>(size));
   events_.clear();
+  fault_point(4);
   // Answers only now, with every record of this read written down.
   for (auto& [slot, request] : batch_) hand_over(slot, request);
   batch_.clear();
@@ -311,6 +318,7 @@ void FanotifyBackend::note(const FanotifyEvent& event) {
   ObjectId object = object_of(event.number);
   uint32_t slot = journal_.take(event.number, object, event.offset, event.count);
   pending_[slot] = {event.number, 0, 0};
+  fault_point(2);
   batch_.emplace_back(slot, KernelRequest{object, event.offset, event.count, event.pid});
 }
 
@@ -346,8 +354,11 @@ void FanotifyBackend::answer(uint32_t slot, int error) {
   Pending& pending = pending_[slot];
   if (error) pending.error = error;
   if (--pending.parts > 0) return;
+  fault_point(5);
   respond(pending.number, pending.error);
+  fault_point(6);
   journal_.release(slot);
+  fault_point(7);
   // Only after the slot is free may the number be used again.
   close(pending.number);
   if (full_ && journal_.free_slots() >= kMaxPendingEvents / 2) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "erofs-format/base/log.h"
+#include "fscached/fault_point.h"
 #include "fscached/limits.h"
 
 namespace fscached {
@@ -218,6 +219,7 @@ void BlobObject::verify(uint32_t chunk, Urgency urgency, const std::function<voi
       self->environment_.memory.release(nullptr, cost);
       if (result) {
         self->environment_.counters.chunks_rehashed++;
+        fault_point(50);
         return self->chunk_present(chunk);
       }
       log_line(LogLevel::warn, "object",
@@ -269,6 +271,7 @@ void BlobObject::start_fetch(const std::shared_ptr<Fetch>& fetch, Urgency urgenc
       return self->fetched(fetch, make_error(Code::not_found, "no image that uses the blob is mounted"));
     fetch->stored.resize(fetch->size);
     self->environment_.counters.fetches++;
+    fault_point(40);
     fetch->source->read(self->blob_id(), fetch->offset, fetch->stored,
                         [self, fetch](Result<void> result) { self->fetched(fetch, std::move(result)); });
   });
@@ -277,6 +280,7 @@ void BlobObject::start_fetch(const std::shared_ptr<Fetch>& fetch, Urgency urgenc
 void BlobObject::fetched(const std::shared_ptr<Fetch>& fetch, Result<void> result) {
   if (result) {
     environment_.counters.fetched_bytes += fetch->stored.size();
+    fault_point(41);
     return decode_all(fetch);
   }
   environment_.counters.fetch_errors++;
@@ -341,6 +345,7 @@ std::vector<BlobObject::Decoded> BlobObject::decode(const Fetch& fetch, const st
 void BlobObject::decoded(const std::shared_ptr<Fetch>& fetch, std::vector<Decoded> results) {
   for (Decoded& one : results) {
     if (one.raw) {
+      fault_point(42);
       write(fetch, one.chunk, std::make_shared<Pages>(std::move(*one.raw)), 0);
       continue;
     }
@@ -354,6 +359,7 @@ void BlobObject::write(const std::shared_ptr<Fetch>& fetch, uint32_t chunk, cons
                        size_t done) {
   if (done == raw->size()) {
     environment_.counters.chunks_written++;
+    fault_point(43);
     unsynced_.push_back(chunk);
     return settle(fetch, chunk, {});
   }
@@ -393,6 +399,7 @@ void BlobObject::chunk_present(uint32_t chunk) {
   present_bytes_ += layout_->chunk(chunk).uncompressed_size;
   dirty_ = true;
   unrecorded_.push_back(chunk);
+  fault_point(44);
   release_waiters(chunk, nullptr);
   if (is_complete()) settle_watch();
 }
@@ -434,7 +441,9 @@ void BlobObject::settle_watch() {
     if (!saved) return log_line(LogLevel::warn, "object", saved.error().message);
     if (!self->is_complete() || !self->watched_) return;
     self->watched_ = false;
+    fault_point(45);
     self->file_->set_watched(false);
+    fault_point(46);
   });
 }
 
@@ -514,6 +523,7 @@ void BlobObject::save(bool clean, Finished finished) {
   dirty_ = false;
   auto self = shared_from_this();
   Recording recording = next_recording(clean);
+  fault_point(47);
   auto syncing = std::make_shared<std::vector<uint32_t>>(std::exchange(unsynced_, {}));
   file_->sync(
       [self, recording = std::move(recording), syncing, finished = std::move(finished)](int32_t result) {
@@ -521,8 +531,10 @@ void BlobObject::save(bool clean, Finished finished) {
           self->forget(*syncing);
           return self->saved(errno_error("cache file of blob " + self->blob_id(), -result), finished);
         }
+        fault_point(48);
         auto write = [recording](DecodePool::Context&) { return recording.write(); };
         self->environment_.pool.run<Result<void>>(write, [self, recording, finished](Result<void> written) {
+          fault_point(49);
           if (written) self->clean_on_disk_ = recording.clean;
           self->saved(std::move(written), finished);
         });
