@@ -22,7 +22,7 @@ void fault_point(unsigned number) {
     int size = std::snprintf(text, sizeof(text), "kill@%u,%-10u", number, nth - 1);
     [[maybe_unused]] ssize_t written = pwrite(file.get(), text, static_cast<size_t>(size), 0);
   } else if (pwrite(file.get(), "done\n", 5, 0) == 5) {
-    kill(getpid(), SIGKILL);
+    raise(SIGKILL);  // the sandbox lets it signal nobody else
   }
 }
 

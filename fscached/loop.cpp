@@ -82,6 +82,7 @@ class UringLoop final : public Loop {
 
  private:
   Result<void> open_ring(unsigned entries);
+  Result<void> restrict_ring();
   Id allocate(Kind kind, Done done);
   void release(uint32_t index);
   Slot* find(Id id);
@@ -120,6 +121,21 @@ class UringLoop final : public Loop {
 
 // --- set-up ---------------------------------------------------------------
 
+// No filter of system calls sees what a ring is asked for: it takes these and nothing else.
+Result<void> UringLoop::restrict_ring() {
+  constexpr uint8_t kOperations[] = {IORING_OP_NOP,  IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL,
+                                     IORING_OP_READ, IORING_OP_WRITE,    IORING_OP_FSYNC};
+  io_uring_restriction allowed[std::size(kOperations)] = {};
+  for (size_t i = 0; i < std::size(kOperations); i++) {
+    allowed[i].opcode = IORING_RESTRICTION_SQE_OP;
+    allowed[i].sqe_op = kOperations[i];
+  }
+  if (syscall(__NR_io_uring_register, ring_.ring_fd, IORING_REGISTER_RESTRICTIONS, allowed,
+              std::size(allowed)) < 0)
+    return errno_error("event loop: restricting the ring");
+  return {};
+}
+
 // From the cheapest way to run completions to what every kernel has. The ring starts
 // disabled, so that the thread that runs the loop, not the one that made it, becomes its only issuer.
 Result<void> UringLoop::open_ring(unsigned entries) {
@@ -147,6 +163,7 @@ Result<void> UringLoop::open_ring(unsigned entries) {
 Result<void> UringLoop::open(unsigned slots) {
   file_limit_ = std::clamp(slots, 1u, kMaxLoopSlots);
   TRY(open_ring(std::min(file_limit_, kLoopRingEntries)));
+  TRY(restrict_ring());
   wake_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake_.valid()) return errno_error("event loop: eventfd");
   poll(wake_.get(), POLLIN, [this](int32_t) { run_posted(); });

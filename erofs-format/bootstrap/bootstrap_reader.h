@@ -29,8 +29,10 @@ Result<std::vector<Chunk>> take_chunks(Buffer image, const std::string& name);
 
 // A bootstrap file, or a blob with an inlined bootstrap (`image.boot`, found from the end,
 // decompressed): its bytes. The blob id of an inlined bootstrap comes from the file name.
-Result<Buffer> load_bootstrap(const std::string& path);
+// `descriptor`: of the file, where the caller may not open it by its path; -1 = opened here.
+Result<Buffer> load_bootstrap(const std::string& path, int descriptor = -1);
 // Both steps, with the id of an inlined blob filled in.
-Result<Tree> open_bootstrap(const std::string& path, std::vector<std::string>* notes = nullptr);
+Result<Tree> open_bootstrap(const std::string& path, std::vector<std::string>* notes = nullptr,
+                            int descriptor = -1);
 
 }  // namespace erofs_format

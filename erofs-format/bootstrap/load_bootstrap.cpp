@@ -1,6 +1,7 @@
 // Where a bootstrap is found: a file of its own, or inside a blob (nydus-rafs-v6.md 2.1, 2.6, 2.7).
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "erofs-format/base/os.h"
 #include "erofs-format/blob/toc.h"
@@ -27,10 +28,15 @@ struct File {
   uint64_t size = 0;
 };
 
-Result<File> open_file(const std::string& path) {
+Result<File> open_file(const std::string& path, int descriptor) {
   File file;
   file.path = path;
-  TRY_ASSIGN(file.fd, os::open(path, O_RDONLY));
+  if (descriptor < 0) {
+    TRY_ASSIGN(file.fd, os::open(path, O_RDONLY));
+  } else {
+    file.fd = os::UniqueFd(fcntl(descriptor, F_DUPFD_CLOEXEC, 0));
+    if (!file.fd.valid() || lseek(descriptor, 0, SEEK_SET) < 0) return errno_error(path);
+  }
   TRY_ASSIGN(struct stat status, os::stat_of(file.fd.get(), path));
   if (!S_ISREG(status.st_mode)) return make_error(Code::invalid_argument, path + ": is not a regular file");
   file.size = static_cast<uint64_t>(status.st_size);
@@ -86,8 +92,8 @@ Result<Buffer> load_last_section(const File& file, uint64_t size) {
 }
 
 // A blob says at its end what it is; everything else must be a bootstrap.
-Result<Loaded> load(const std::string& path) {
-  TRY_ASSIGN(File file, open_file(path));
+Result<Loaded> load(const std::string& path, int descriptor) {
+  TRY_ASSIGN(File file, open_file(path, descriptor));
   if (file.size >= sizeof(tar_header)) {
     TRY_ASSIGN(Buffer last, read_range(file, file.size - sizeof(tar_header), sizeof(tar_header)));
     auto section = parse_section_header(last);
@@ -124,13 +130,13 @@ void name_inlined_blobs(const std::string& path, bool inlined, Tree& tree) {
 
 }  // namespace
 
-Result<Buffer> load_bootstrap(const std::string& path) {
-  TRY_ASSIGN(Loaded loaded, load(path));
+Result<Buffer> load_bootstrap(const std::string& path, int descriptor) {
+  TRY_ASSIGN(Loaded loaded, load(path, descriptor));
   return std::move(loaded.bytes);
 }
 
-Result<Tree> open_bootstrap(const std::string& path, std::vector<std::string>* notes) {
-  TRY_ASSIGN(Loaded loaded, load(path));
+Result<Tree> open_bootstrap(const std::string& path, std::vector<std::string>* notes, int descriptor) {
+  TRY_ASSIGN(Loaded loaded, load(path, descriptor));
   TRY_ASSIGN(Tree tree, read_bootstrap(loaded.bytes, path, notes));
   name_inlined_blobs(path, loaded.inlined, tree);
   return tree;

@@ -17,9 +17,10 @@ std::string socket_of(const Arguments& arguments) {
   return kDefaultSocket;
 }
 
-Result<json> call(const std::string& socket, const json& request, const OnProgress& on_progress) {
+Result<json> call(const std::string& socket, const json& request, const OnProgress& on_progress,
+                  int descriptor) {
   TRY_ASSIGN(LineSocket line, LineSocket::connect(socket));
-  TRY(line.write(request));
+  TRY(line.write(request, descriptor));
   for (;;) {
     auto text = line.read_line();
     if (!text && text.error().code == Code::cancelled)

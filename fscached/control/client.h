@@ -24,7 +24,9 @@ std::string socket_of(const Arguments& arguments);
 
 using OnProgress = std::function<void(const json&)>;
 // Sends one request and waits for its end.
-Result<json> call(const std::string& socket, const json& request, const OnProgress& on_progress = {});
+// `descriptor`: of a file the request names, which the daemon itself may not open; -1 = none.
+Result<json> call(const std::string& socket, const json& request, const OnProgress& on_progress = {},
+                  int descriptor = -1);
 // A line on a terminal says how far it is.
 Result<json> call_with_progress(const Arguments& arguments, const json& request);
 

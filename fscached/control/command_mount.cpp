@@ -1,4 +1,5 @@
 // `mount`, `add`, `umount`, and the helper of mount(8).
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -50,14 +51,16 @@ Result<std::string> where_of(const std::string& where) {
   return real_path(where);
 }
 
-// An image by its parts. Without blobs it is a plain one.
+// An image by its parts. Without blobs it is a plain one. The bootstrap goes along opened: the daemon's
+// worker need not be allowed to.
 Result<json> send_parts(const std::string& socket, json request, const std::string& bootstrap,
                         const std::string& blobs) {
+  TRY_ASSIGN(os::UniqueFd opened, os::open(bootstrap, O_RDONLY));
   TRY_ASSIGN(request["bootstrap"], real_path(bootstrap));
   if (!blobs.empty()) {
     TRY_ASSIGN(request["blobs"], where_of(blobs));
   }
-  return call(socket, request);
+  return call(socket, request, {}, opened.get());
 }
 
 // An image by its name. The daemon keeps its own copy of the bootstrap, so that ours is gone afterwards.

@@ -1,3 +1,4 @@
+#include <pwd.h>
 #include <unistd.h>
 
 #include "erofs-format/base/os.h"
@@ -44,13 +45,28 @@ Result<Config> read_config(const Arguments& arguments) {
   return config;
 }
 
+// Without the usual user the worker gets a number nobody has: systemd and Debian leave it unused.
+Result<keeper::WorkerUser> find_user(const std::string& name) {
+  constexpr uint32_t kNobodyElse = 65530;
+  keeper::WorkerUser user = {kNobodyElse, kNobodyElse};
+  if (const passwd* found = getpwnam(name.c_str())) {
+    user = {found->pw_uid, found->pw_gid};
+  } else if (name != kDefaultWorkerUser) {
+    TRY_ASSIGN(uint64_t number, parse_number(name, UINT32_MAX - 1, "worker.user"));
+    user = {static_cast<uid_t>(number), static_cast<gid_t>(number)};
+  }
+  if (user.uid == 0) return usage_error("worker.user: the worker must not be root");
+  return user;
+}
+
 Result<void> run(const Arguments& arguments) {
   if (!arguments.positional().empty()) return usage_error("serve: takes no operands");
   TRY_ASSIGN(Config config, read_config(arguments));
   keeper::CacheLimits limits = {{config.blocks_run, config.blocks_cull, config.blocks_stop},
                                 {config.files_run, config.files_cull, config.files_stop}};
+  TRY_ASSIGN(keeper::WorkerUser user, find_user(config.worker_user));
   TRY_ASSIGN(keeper::Keeper keeper, keeper::Keeper::create({config.root, config.socket, config.backend,
-                                                            limits, config_words(config)}));
+                                                            limits, user, config_words(config)}));
   return keeper.run();
 }
 

@@ -33,6 +33,7 @@ const Setting kSettings[] = {
     {"socket", &Config::socket},
     {"backend", &Config::backend},
     {"log_level", &Config::log_level},
+    {"worker.user", &Config::worker_user},
     {"fetch.memory", &Config::fetch_memory, Unit::size, kMinFetchMemory},
     {"fetch.decode_threads", &Config::decode_threads, Unit::none, 0, kMaxDecodeThreads},
     {"fetch.ca_file", &Config::ca_file},

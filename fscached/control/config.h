@@ -15,6 +15,7 @@ namespace fscached {
 using namespace erofs_format;
 
 inline constexpr char kDefaultConfig[] = "/etc/fscached/config.toml";
+inline constexpr char kDefaultWorkerUser[] = "fscached";
 inline constexpr char kDefaultRoot[] = "/var/lib/fscached";
 inline constexpr char kDefaultSocket[] = "/run/fscached/fscached.sock";
 
@@ -23,6 +24,7 @@ struct Config {
   std::string socket = kDefaultSocket;
   std::string backend = "auto";
   std::string log_level = "info";
+  std::string worker_user = kDefaultWorkerUser;  // name or number
   // [cachefiles]
   std::string domain = "fscached";  // images of one domain share blobs; empty = none do
   uint64_t blocks_run = 2, blocks_cull = 1, blocks_stop = 0;  // percent of the file system kept free

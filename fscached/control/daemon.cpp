@@ -54,10 +54,28 @@ ObjectEnvironment Daemon::environment() {
   return {loop_, pool_, memory_, object_counters_, config_.request_timeout_ms};
 }
 
+// The keeper may where this process may not.
+void Daemon::open_through_keeper(const std::string& folder, const std::string& blob_id,
+                                 std::function<void(Result<os::UniqueFd>)> done) {
+  Message message;
+  message.op = Op::open_blob;
+  if (!keeper::put_text(message.path, folder))
+    return loop_.post([folder, done] { done(errno_error(folder, ENAMETOOLONG)); });
+  blob_id.copy(message.blob, keeper::kBlobIdLength);
+  link_.call(message, [done = std::move(done)](Result<keeper::Received> reply) {
+    done(reply ? Result<os::UniqueFd>(std::move(reply->descriptor)) : std::move(reply).error());
+  });
+}
+
 Result<std::shared_ptr<Storage>> Daemon::storage(const std::string& where) {
   std::weak_ptr<Storage>& known = storages_[where];
   if (auto storage = known.lock()) return storage;
-  TRY_ASSIGN(auto opened, open_storage(loop_, where, storage_counters_, storage_options(config_)));
+  StorageOptions options = storage_options(config_);
+  options.open_elsewhere = [this](const std::string& folder, const std::string& blob_id,
+                                  std::function<void(Result<os::UniqueFd>)> done) {
+    open_through_keeper(folder, blob_id, std::move(done));
+  };
+  TRY_ASSIGN(auto opened, open_storage(loop_, where, storage_counters_, options));
   std::shared_ptr<Storage> storage = std::move(opened);
   known = storage;
   return storage;
@@ -149,7 +167,7 @@ void Daemon::image_gone(uint32_t id) {
   }
   fault_point(70);
   std::error_code ignored;  // what remains goes with the next start
-  std::filesystem::remove_all(mount_folder(config_.root, id), ignored);
+  std::filesystem::remove_all(mount_folder(id), ignored);
 }
 
 void Daemon::on_released(ObjectId id) {
@@ -182,7 +200,7 @@ Result<void> Daemon::try_restore_image(uint32_t id, MountedImage& image) {
   auto offered = Result<void>();
   backend_->offer(image.kernel_name, [&](Result<void> result) { offered = std::move(result); });
   TRY(offered);
-  std::string folder = mount_folder(config_.root, id);
+  std::string folder = mount_folder(id);
   TRY_ASSIGN(MountRecord record, read_mount_record(folder));
   image.name = record.image;
   image.where = record.where;

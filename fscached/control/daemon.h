@@ -88,6 +88,8 @@ class Daemon final : public KernelSink {
  private:
   void on_notice(const keeper::Message& message);
   void on_keeper_lost();
+  void open_through_keeper(const std::string& folder, const std::string& blob_id,
+                           std::function<void(Result<os::UniqueFd>)> done);
   void restore_image(const keeper::Message& mount);
   Result<void> try_restore_image(uint32_t id, MountedImage& image);
   Result<std::shared_ptr<BlobObject>> adopt(AttachedFile attached, std::shared_ptr<const BlobLayout> layout,

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "fscached/descriptor_message.h"
 #include "fscached/limits.h"
 
 namespace fscached {
@@ -31,16 +32,29 @@ Result<std::string> LineSocket::read_line() {
     if (pending_.size() > kMaxControlLine)
       return make_error(Code::too_large, "control socket: line is too long");
     uint8_t bytes[4096];
-    TRY_ASSIGN(size_t size, os::read_some(socket_.get(), bytes, "control socket"));
+    TRY_ASSIGN(size_t size, receive(bytes));
     if (size == 0) return make_error(Code::cancelled, "control socket: the other end closed it");
     pending_ += as_text({bytes, size});
   }
 }
 
-Result<void> LineSocket::write(const nlohmann::json& message) {
+Result<size_t> LineSocket::receive(MutableBytes into) {
+  DescriptorMessage envelope(into.data(), into.size());
+  envelope.make_room();
+  ssize_t size = 0;
+  do size = recvmsg(socket_.get(), &envelope.header, MSG_CMSG_CLOEXEC);
+  while (size < 0 && errno == EINTR);
+  if (size < 0) return errno_error("control socket");
+  if (os::UniqueFd carried = envelope.carried(); carried.valid()) descriptor_ = std::move(carried);
+  return static_cast<size_t>(size);
+}
+
+Result<void> LineSocket::write(const nlohmann::json& message, int descriptor) {
   std::string text = message.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   for (size_t sent = 0; sent < text.size();) {
-    ssize_t size = send(socket_.get(), text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
+    DescriptorMessage envelope(text.data() + sent, text.size() - sent);
+    if (sent == 0) envelope.carry(descriptor);
+    ssize_t size = sendmsg(socket_.get(), &envelope.header, MSG_NOSIGNAL);
     if (size < 0 && errno == EINTR) continue;
     if (size < 0) return errno_error("control socket");
     sent += static_cast<size_t>(size);

@@ -1,4 +1,4 @@
-// Lines of JSON over a stream socket, bounded.
+// Lines of JSON over a stream socket, bounded. A descriptor may come with one.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -17,10 +17,15 @@ class LineSocket {
   static Result<LineSocket> connect(const std::string& path);
   // Without its newline; Code::cancelled when the other end closed before one.
   Result<std::string> read_line();
-  Result<void> write(const nlohmann::json& message);
+  // `descriptor` -1 = none.
+  Result<void> write(const nlohmann::json& message, int descriptor = -1);
+  // The descriptor that came with what was read; invalid = none.
+  os::UniqueFd take_descriptor() { return std::move(descriptor_); }
 
  private:
+  Result<size_t> receive(MutableBytes into);
   os::UniqueFd socket_;
+  os::UniqueFd descriptor_;
   std::string pending_;
 };
 

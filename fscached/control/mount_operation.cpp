@@ -47,8 +47,9 @@ Result<uint64_t> parse_attributes(const std::string& options) {
 // before it is done, it takes back what it did.
 class MountOperation {
  public:
-  MountOperation(Daemon& daemon, const json& request)
+  MountOperation(Daemon& daemon, const json& request, os::UniqueFd file)
       : daemon_(daemon),
+        file_(std::move(file)),
         mountpoint_(text_field(request, "mountpoint")),
         bootstrap_(text_field(request, "bootstrap")),
         name_(text_field(request, "image")),
@@ -77,6 +78,7 @@ class MountOperation {
   Result<Received> call(const Message& message);
 
   Daemon& daemon_;
+  os::UniqueFd file_;  // the bootstrap
   std::string mountpoint_, bootstrap_, name_, where_, options_;
   uint64_t attributes_ = 0;
   KernelName kernel_name_;
@@ -112,7 +114,10 @@ Result<void> MountOperation::check() {
 
 Result<void> MountOperation::check_mountpoint() {
   struct stat status = {};
-  if (stat(mountpoint_.c_str(), &status) != 0) return errno_error(mountpoint_);
+  if (stat(mountpoint_.c_str(), &status) != 0) {
+    // Where this process may not look the keeper, which mounts, sees it.
+    return errno == EACCES ? Result<void>() : errno_error(mountpoint_);
+  }
   if (!S_ISDIR(status.st_mode)) return errno_error(mountpoint_, ENOTDIR);
   return {};
 }
@@ -127,8 +132,8 @@ void MountOperation::choose_fsid(const Digest& digest) {
 
 // The kernel mounts our own copy: validated, complete, local, never marked.
 Result<std::vector<std::string>> MountOperation::keep_bootstrap() {
-  TRY_ASSIGN(Buffer bytes, load_bootstrap(bootstrap_));
-  TRY_ASSIGN(auto names, inlined_blob_names(bootstrap_, bytes.size()));
+  TRY_ASSIGN(Buffer bytes, load_bootstrap(bootstrap_, file_.get()));
+  TRY_ASSIGN(auto names, inlined_blob_names(bootstrap_, file_.get(), bytes.size()));
   TRY_ASSIGN(image_, describe_image(bytes, name_, names));
   TRY(os::publish_file(folder_ + "/image.boot", bytes, 0600));
   choose_fsid(sha256(bytes));
@@ -136,12 +141,15 @@ Result<std::vector<std::string>> MountOperation::keep_bootstrap() {
 }
 
 Result<void> MountOperation::keep_image() {
+  if (!file_.valid()) {
+    TRY_ASSIGN(file_, os::open(bootstrap_, O_RDONLY));
+  }
   kernel_name_.id = daemon_.on_loop<uint32_t>([&] { return daemon_.new_mount_number(); });
-  folder_ = mount_folder(daemon_.config().root, kernel_name_.id);
+  folder_ = mount_folder(kernel_name_.id);
   TRY(os::make_directory(folder_, 0700));
   std::vector<std::string> names;
   if (where_.empty()) {
-    TRY(keep_raw_image(bootstrap_, folder_ + "/image.boot"));
+    TRY(keep_raw_image(file_.get(), bootstrap_, folder_ + "/image.boot"));
     choose_fsid(sha256(as_bytes(name_)));
   } else {
     TRY_ASSIGN(names, keep_bootstrap());
@@ -275,12 +283,14 @@ json MountOperation::added() {
 
 }  // namespace
 
-Result<json> mount_image(Daemon& daemon, const json& request) {
+Result<json> mount_image(Daemon& daemon, const json& request, os::UniqueFd bootstrap) {
   if (text_field(request, "mountpoint").empty())
     return make_error(Code::invalid_argument, "mount: a mountpoint is needed");
-  return MountOperation(daemon, request).run();
+  return MountOperation(daemon, request, std::move(bootstrap)).run();
 }
 
-Result<json> add_image(Daemon& daemon, const json& request) { return MountOperation(daemon, request).run(); }
+Result<json> add_image(Daemon& daemon, const json& request, os::UniqueFd bootstrap) {
+  return MountOperation(daemon, request, std::move(bootstrap)).run();
+}
 
 }  // namespace fscached

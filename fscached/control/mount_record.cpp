@@ -11,9 +11,7 @@ namespace fscached {
 
 using nlohmann::json;
 
-std::string mount_folder(const std::string& root, uint32_t id) {
-  return fmt::format("{}/mounts/{}", root, id);
-}
+std::string mount_folder(uint32_t id) { return fmt::format("mounts/{}", id); }
 
 std::string table_path(const std::string& folder, size_t blob) {
   return fmt::format("{}/table-{}", folder, blob);

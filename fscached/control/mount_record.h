@@ -16,7 +16,8 @@ struct MountRecord {
   std::vector<std::string> blobs;  // names that are not in the bootstrap
 };
 
-std::string mount_folder(const std::string& root, uint32_t id);
+// Relative to the root, which is the working directory.
+std::string mount_folder(uint32_t id);
 // Chunk information of the blob at a place in the device table.
 std::string table_path(const std::string& folder, size_t blob);
 Result<MountRecord> read_mount_record(const std::string& folder);

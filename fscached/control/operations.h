@@ -13,9 +13,10 @@ using nlohmann::json;
 // Tells the client how far it is.
 using Progress = std::function<void(const json&)>;
 
-Result<json> mount_image(Daemon& daemon, const json& request);
+// `bootstrap`: the file the request names, opened by the client; invalid = the worker opens it.
+Result<json> mount_image(Daemon& daemon, const json& request, os::UniqueFd bootstrap);
 // `fsid` and `domain` as the request names them; answers with the line that mounts it.
-Result<json> add_image(Daemon& daemon, const json& request);
+Result<json> add_image(Daemon& daemon, const json& request, os::UniqueFd bootstrap);
 // Of an image that was added: it and what only it has in the cache.
 Result<json> remove_image(Daemon& daemon, const json& request);
 Result<json> prune_cache(Daemon& daemon, const json& request);

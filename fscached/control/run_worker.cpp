@@ -6,6 +6,7 @@
 
 #include "erofs-format/base/log.h"
 #include "fscached/control/daemon.h"
+#include "fscached/control/sandbox.h"
 #include "fscached/control/server.h"
 #include "fscached/keeper/worker_process.h"
 #include "fscached/kernel/cachefiles.h"
@@ -43,11 +44,13 @@ Result<void> run_worker(const std::vector<std::string>& words) {
   TRY(read_config_words(config, words));
   set_log_level(level_of(config.log_level));
   if (fchdir(keeper::kWorkerRoot) != 0) return errno_error("root");
+  TRY(confine_files(keeper::kWorkerRoot));
   KeeperLink link(keeper::kWorkerSocket);
   // While no other descriptor is open: it reserves the numbers of unanswered events.
   TRY_ASSIGN(auto backend, open_backend(config.backend, link));
   TRY_ASSIGN(auto introduction, link.introduction());
   TRY_ASSIGN(auto loop, Loop::create(kLoopSlots));
+  TRY(confine_calls());
   Daemon daemon(std::move(config), *loop, std::move(backend), link);
   daemon.restore(std::move(introduction));
   daemon.start();

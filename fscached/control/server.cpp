@@ -16,10 +16,11 @@ namespace {
 
 std::atomic<unsigned> connections{0};
 
-Result<json> dispatch(Daemon& daemon, const json& request, const Progress& progress) {
+Result<json> dispatch(Daemon& daemon, const json& request, os::UniqueFd descriptor,
+                      const Progress& progress) {
   std::string command = text_field(request, "command");
-  if (command == "mount") return mount_image(daemon, request);
-  if (command == "add") return add_image(daemon, request);
+  if (command == "mount") return mount_image(daemon, request, std::move(descriptor));
+  if (command == "add") return add_image(daemon, request, std::move(descriptor));
   if (command == "remove") return remove_image(daemon, request);
   if (command == "prune") return prune_cache(daemon, request);
   if (command == "umount") return umount_image(daemon, request);
@@ -45,7 +46,7 @@ void serve_connection(Daemon& daemon, os::UniqueFd socket) {
     return (void)line.write(error_reply(make_error(Code::corrupt, "request is no JSON object")));
   // A client that went away misses its answer; what it asked for is done all the same.
   auto progress = [&](const json& state) { (void)line.write({{"progress", state}}); };
-  auto result = dispatch(daemon, request, progress);
+  auto result = dispatch(daemon, request, line.take_descriptor(), progress);
   (void)line.write(result ? json{{"result", *result}} : error_reply(result.error()));
 }
 

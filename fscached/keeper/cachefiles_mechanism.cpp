@@ -73,11 +73,14 @@ Result<void> set_limits(const os::UniqueFd& device, char kind, const SpaceLimits
   return command(device, fmt::format("{}stop {}%", kind, limits.stop));
 }
 
-Result<void> bind_cache(const os::UniqueFd& device, const std::string& root, const CacheLimits& limits) {
+Result<void> bind_cache(const os::UniqueFd& device, const std::string& root, const CacheLimits& limits,
+                        const WorkerUser& user) {
   TRY(set_limits(device, 'b', limits.blocks));
   TRY(set_limits(device, 'f', limits.files));
   TRY(command(device, fmt::format("dir {}/{}", root, kCachefilesFolder)));
   TRY(command(device, "tag fscached"));
+  // The kernel works in the cache as who binds it.
+  AsWorkerUser owner(user);
   auto bound = command(device, "bind ondemand");
   if (bound) return {};
   int error = bound.error().sys_errno;
@@ -102,14 +105,15 @@ Result<void> detach_dead_mounts() {
 
 }  // namespace
 
-Result<std::unique_ptr<Mechanism>> open_cachefiles(const std::string& root, const CacheLimits& limits) {
+Result<std::unique_ptr<Mechanism>> open_cachefiles(const std::string& root, const CacheLimits& limits,
+                                                   const WorkerUser& user) {
   TRY(probe_fsid_option());
   // Writes that were under way when a worker was killed hold the device until they are done.
   TRY_ASSIGN(os::UniqueFd device, when_free(open_cachefiles_device));
   TRY(detach_dead_mounts());
-  TRY(os::make_directory(kCachefilesFolder, 0700));
-  TRY(os::make_directory("presence", 0700));
-  TRY(bind_cache(device, root, limits));
+  TRY(give_folder(kCachefilesFolder, user));
+  TRY(give_folder("presence", user));
+  TRY(bind_cache(device, root, limits, user));
   return std::unique_ptr<Mechanism>(std::make_unique<CachefilesMechanism>(std::move(device)));
 }
 

@@ -44,8 +44,11 @@ Result<DataFile> DataFiles::open(std::string_view blob, uint64_t size) {
   file.size = size;
   for (;;) {
     // A leftover of another size belongs to another idea of this blob.
-    TRY_ASSIGN(file.fd, os::open(file.path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+    TRY_ASSIGN(file.fd, os::open(file.path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600));
     TRY_ASSIGN(struct stat status, os::stat_of(file.fd.get(), file.path));
+    // What the worker, whose folder it is, may have put there instead is not opened for it.
+    if (!S_ISREG(status.st_mode) || status.st_nlink > 1)
+      return make_error(Code::corrupt, file.path + ": is no cache file");
     file.device = status.st_dev;
     file.inode = status.st_ino;
     if (static_cast<uint64_t>(status.st_size) == size) return file;

@@ -99,7 +99,7 @@ Result<void> FanotifyMechanism::set_mark(const Message& message) {
 
 Result<MountPlan> FanotifyMechanism::plan(const Message& message) {
   std::string path = fmt::format("{}/mounts/{}/image.boot", root_, message.id);
-  TRY_ASSIGN(os::UniqueFd bootstrap, os::open(path, O_RDONLY | O_NOFOLLOW));
+  TRY_ASSIGN(os::UniqueFd bootstrap, os::open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
   MountPlan plan;
   plan.parameters.emplace_back("source", path);
   std::vector<uint32_t> files;
@@ -129,7 +129,7 @@ std::vector<uint32_t> FanotifyMechanism::release_unused() {
 
 }  // namespace
 
-Result<std::unique_ptr<Mechanism>> open_fanotify(const std::string& root) {
+Result<std::unique_ptr<Mechanism>> open_fanotify(const std::string& root, const WorkerUser& user) {
   TRY_ASSIGN(auto leftovers, detach_leftovers([&root](const MountedErofs& mount) {
                return mount.source.starts_with(root + "/");
              }));
@@ -139,7 +139,7 @@ Result<std::unique_ptr<Mechanism>> open_fanotify(const std::string& root) {
         mountpoint + ": was left mounted by a daemon that died: detached, its readers may have seen zeros");
   TRY(probe_pre_content_mark(root));
   TRY(probe_erofs_from_file(root));
-  TRY(os::make_directory("blobs", 0700));
+  TRY(give_folder("blobs", user));
   TRY_ASSIGN(os::UniqueFd group, open_fanotify_group());
   TRY_ASSIGN(os::UniqueFd journal, Journal::create_memory());
   return std::unique_ptr<Mechanism>(

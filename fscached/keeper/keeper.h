@@ -22,6 +22,7 @@ struct KeeperOptions {
   std::string socket;   // path of the control socket
   std::string backend;  // auto, or one mechanism's name
   CacheLimits cache_limits;
+  WorkerUser user;
   std::vector<std::string> worker_arguments;  // passed through; the keeper adds which mechanism it is
 };
 
@@ -67,6 +68,7 @@ class Keeper {
   Result<void> attach(const Message& message);
   Result<void> mount(const Message& message);
   Result<void> unmount(const Message& message);
+  Result<void> open_blob(const Message& message);
   Result<void> forget(const Message& message);
   void reply(uint32_t request, const Result<void>& result, Message answer = {}, int descriptor = -1);
   void send(const Message& message, int descriptor = -1);

@@ -9,6 +9,7 @@
 
 #include "erofs-format/base/os.h"
 #include "erofs-format/base/result.h"
+#include "fscached/keeper/cache_owner.h"
 #include "fscached/keeper/leftovers.h"
 #include "fscached/keeper/wire.h"
 
@@ -60,7 +61,7 @@ class Mechanism {
 
 // Both work in the root directory, which is the working directory. They detach what a dead daemon left
 // mounted.
-Result<std::unique_ptr<Mechanism>> open_fanotify(const std::string& root);
+Result<std::unique_ptr<Mechanism>> open_fanotify(const std::string& root, const WorkerUser& user);
 
 // Percent of the file system that stay free, 0 <= stop < cull < run < 100: below `stop` the kernel takes no
 // more data for the cache.
@@ -72,6 +73,7 @@ struct SpaceLimits {
 struct CacheLimits {
   SpaceLimits blocks, files;
 };
-Result<std::unique_ptr<Mechanism>> open_cachefiles(const std::string& root, const CacheLimits& limits);
+Result<std::unique_ptr<Mechanism>> open_cachefiles(const std::string& root, const CacheLimits& limits,
+                                                   const WorkerUser& user);
 
 }  // namespace fscached::keeper

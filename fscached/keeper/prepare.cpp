@@ -31,10 +31,10 @@ Result<os::UniqueFd> watch_signals() {
 
 // cachefiles first: with it the kernel asks only for what is not there, and a daemon's death is no danger.
 Result<std::unique_ptr<Mechanism>> choose_mechanism(const KeeperOptions& options) {
-  if (options.backend == "fanotify") return open_fanotify(options.root);
-  auto cachefiles = open_cachefiles(options.root, options.cache_limits);
+  if (options.backend == "fanotify") return open_fanotify(options.root, options.user);
+  auto cachefiles = open_cachefiles(options.root, options.cache_limits, options.user);
   if (cachefiles || options.backend == "cachefiles") return cachefiles;
-  auto fanotify = open_fanotify(options.root);
+  auto fanotify = open_fanotify(options.root, options.user);
   if (fanotify) return fanotify;
   return make_error(Code::unsupported, fmt::format("no mechanism works here: cachefiles: {}; fanotify: {}",
                                                    cachefiles.error().message, fanotify.error().message));
@@ -61,13 +61,14 @@ Result<void> Keeper::prepare_root() {
   umask(0077);
   TRY(os::make_directories(root, 0700));
   TRY_ASSIGN(root_, os::open(root, O_RDONLY | O_DIRECTORY));
-  if (fchmod(root_.get(), 0700) != 0 || fchdir(root_.get()) != 0) return errno_error(root);
+  TRY(let_worker_pass(root_.get(), root, options_.user));
+  if (fchdir(root_.get()) != 0) return errno_error(root);
   TRY_ASSIGN(lock_, os::open("lock", O_RDWR | O_CREAT, 0600));
   if (flock(lock_.get(), LOCK_EX | LOCK_NB) != 0)
     return make_error(Code::invalid_argument, root + ": another daemon uses this root");
   std::error_code ignored;  // what remains is replaced or in nobody's way
   std::filesystem::remove_all("mounts", ignored);
-  return os::make_directory("mounts", 0700);
+  return give_folder("mounts", options_.user);
 }
 
 Result<void> Keeper::open_mechanism() {

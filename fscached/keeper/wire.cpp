@@ -1,43 +1,11 @@
 #include "fscached/keeper/wire.h"
 
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <cstring>
 
+#include "fscached/descriptor_message.h"
+
 namespace fscached::keeper {
-
-namespace {
-
-struct Envelope {
-  msghdr header = {};
-  iovec part = {};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-
-  Envelope(void* bytes, size_t size) {
-    part = {bytes, size};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-  }
-  void carry(int descriptor) {
-    header.msg_control = control;
-    header.msg_controllen = sizeof(control);
-    cmsghdr* item = CMSG_FIRSTHDR(&header);
-    item->cmsg_level = SOL_SOCKET;
-    item->cmsg_type = SCM_RIGHTS;
-    item->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(item), &descriptor, sizeof(int));
-  }
-  os::UniqueFd carried() {
-    cmsghdr* item = CMSG_FIRSTHDR(&header);
-    if (!item || item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS) return {};
-    int descriptor = -1;
-    std::memcpy(&descriptor, CMSG_DATA(item), sizeof(int));
-    return os::UniqueFd(descriptor);
-  }
-};
-
-}  // namespace
 
 bool put_text(std::span<char> field, std::string_view from) {
   if (from.size() >= field.size() || from.find('\0') != from.npos) return false;
@@ -57,8 +25,8 @@ void fail_message(Message& message, const Error& error) {
 
 Result<void> send_message(int socket, const Message& message, int descriptor) {
   // sendmsg takes one pointer type for both directions; sending only reads.
-  Envelope envelope(const_cast<Message*>(&message), sizeof(message));
-  if (descriptor >= 0) envelope.carry(descriptor);
+  DescriptorMessage envelope(const_cast<Message*>(&message), sizeof(message));
+  envelope.carry(descriptor);
   ssize_t sent = 0;
   do sent = sendmsg(socket, &envelope.header, MSG_NOSIGNAL);
   while (sent < 0 && errno == EINTR);
@@ -68,9 +36,8 @@ Result<void> send_message(int socket, const Message& message, int descriptor) {
 
 Result<Received> receive_message(int socket) {
   Received received;
-  Envelope envelope(&received.message, sizeof(received.message));
-  envelope.header.msg_control = envelope.control;
-  envelope.header.msg_controllen = sizeof(envelope.control);
+  DescriptorMessage envelope(&received.message, sizeof(received.message));
+  envelope.make_room();
   ssize_t size = 0;
   do size = recvmsg(socket, &envelope.header, MSG_CMSG_CLOEXEC);
   while (size < 0 && errno == EINTR);

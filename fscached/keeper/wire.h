@@ -23,6 +23,7 @@ enum class Op : uint32_t {
   mount,       // id, path (empty: prove only), canary, files or fsid, attributes -> canary's bytes in `text`
   unmount,     // id -> flags: kLingers when the superblock lives on elsewhere
   forget,      // id of an image that was only proved, and is mounted nowhere
+  open_blob,   // path of a folder, blob -> descriptor of FOLDER/BLOB, for reading
   ready,       // requests are answered from now on
   // Keeper to worker.
   reply,

@@ -1,6 +1,7 @@
 #include "fscached/keeper/worker_process.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
 #include <signal.h>
@@ -17,15 +18,17 @@ namespace fscached::keeper {
 
 namespace {
 
-// Everything the worker may do it does by descriptor; as root without capabilities it
-// still owns the cache's files. The exec that follows must not give root its capabilities back.
-bool drop_capabilities() {
+// The exec that follows must not give any of it back.
+bool drop_power(const WorkerUser& user) {
   for (int capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; capability++)
     if (prctl(PR_CAPBSET_DROP, capability) != 0) return false;
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct none[2] = {};
-  constexpr unsigned long kRootIsNobody = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP;
+  constexpr unsigned long kRootIsNobody = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED;
   if (prctl(PR_SET_SECUREBITS, kRootIsNobody) != 0) return false;
+  if (setgroups(0, nullptr) != 0 || setresgid(user.gid, user.gid, user.gid) != 0 ||
+      setresuid(user.uid, user.uid, user.uid) != 0)
+    return false;
   return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && syscall(SYS_capset, &header, none) == 0;
 }
 
@@ -56,20 +59,21 @@ bool place(const int (&from)[5]) {
   return syscall(SYS_close_range, kWorkerFirstFree, ~0u, 0) == 0;
 }
 
-[[noreturn]] void become_worker(const WorkerDescriptors& descriptors, char** words) {
+[[noreturn]] void become_worker(const WorkerDescriptors& descriptors, const WorkerUser& user, char** words) {
   const int from[5] = {descriptors.socket, descriptors.kernel, descriptors.journal, descriptors.listener,
                        descriptors.root};
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  if (!place(from) || !raise_descriptor_limit() || !drop_capabilities()) _exit(126);
+  if (!place(from) || !raise_descriptor_limit() || !drop_power(user)) _exit(126);
   execv("/proc/self/exe", words);
   _exit(127);
 }
 
 }  // namespace
 
-Result<pid_t> start_worker(const WorkerDescriptors& descriptors, const std::vector<std::string>& arguments) {
+Result<pid_t> start_worker(const WorkerDescriptors& descriptors, const WorkerUser& user,
+                           const std::vector<std::string>& arguments) {
   std::vector<std::string> words = {"fscached", kWorkerCommand};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> pointers;
@@ -78,7 +82,7 @@ Result<pid_t> start_worker(const WorkerDescriptors& descriptors, const std::vect
   pointers.push_back(nullptr);
   pid_t child = fork();
   if (child < 0) return errno_error("worker: fork");
-  if (child == 0) become_worker(descriptors, pointers.data());
+  if (child == 0) become_worker(descriptors, user, pointers.data());
   return child;
 }
 

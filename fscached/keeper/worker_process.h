@@ -1,6 +1,6 @@
 // Starts the worker: a fresh image of this program with a few descriptors at fixed
-// numbers and no capability. Events read later get higher numbers, so that a successor can reserve the number
-// of any unanswered one.
+// numbers, a user of its own and no capability. Events read later get higher numbers, so that a successor can
+// reserve the number of any unanswered one.
 #pragma once
 
 #include <sys/types.h>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "erofs-format/base/result.h"
+#include "fscached/keeper/cache_owner.h"
 
 namespace fscached::keeper {
 
@@ -33,6 +34,7 @@ struct WorkerDescriptors {
   int listener = -1;
   int root = -1;
 };
-Result<pid_t> start_worker(const WorkerDescriptors& descriptors, const std::vector<std::string>& arguments);
+Result<pid_t> start_worker(const WorkerDescriptors& descriptors, const WorkerUser& user,
+                           const std::vector<std::string>& arguments);
 
 }  // namespace fscached::keeper

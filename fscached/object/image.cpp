@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "erofs-format/base/os.h"
 #include "erofs-format/bootstrap/bootstrap_reader.h"
 #include "erofs-format/ondisk/rafs.h"
 #include "fscached/limits.h"
@@ -92,12 +93,12 @@ Result<ImageDescription> read_and_describe(ByteView bootstrap, const std::string
 
 }  // namespace
 
-Result<std::vector<std::string>> inlined_blob_names(const std::string& path, uint64_t bootstrap_size) {
+Result<std::vector<std::string>> inlined_blob_names(const std::string& path, int descriptor,
+                                                    uint64_t bootstrap_size) {
   std::vector<std::string> names;
-  struct stat status = {};
-  if (stat(path.c_str(), &status) != 0) return errno_error(path);
+  TRY_ASSIGN(struct stat status, os::stat_of(descriptor, path));
   if (static_cast<uint64_t>(status.st_size) == bootstrap_size) return names;
-  TRY_ASSIGN(Tree tree, open_bootstrap(path));
+  TRY_ASSIGN(Tree tree, open_bootstrap(path, nullptr, descriptor));
   for (const Blob& blob : tree.blobs) names.push_back(blob.id);
   return names;
 }

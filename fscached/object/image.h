@@ -33,7 +33,8 @@ struct ImageDescription {
 
 // The blobs' names where they are not in the bootstrap but in the name of the file it was inside of;
 // empty when the bootstrap says all.
-Result<std::vector<std::string>> inlined_blob_names(const std::string& path, uint64_t bootstrap_size);
+Result<std::vector<std::string>> inlined_blob_names(const std::string& path, int descriptor,
+                                                    uint64_t bootstrap_size);
 // Validates the whole bootstrap first. `blob_names`: what inlined_blob_names() said.
 Result<ImageDescription> describe_image(ByteView bootstrap, const std::string& name,
                                         const std::vector<std::string>& blob_names);

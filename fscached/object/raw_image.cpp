@@ -39,14 +39,13 @@ Result<void> copy(int from, int to, const std::string& name) {
 
 }  // namespace
 
-Result<void> keep_raw_image(const std::string& from, const std::string& to) {
-  TRY_ASSIGN(os::UniqueFd source, os::open(from, O_RDONLY));
+Result<void> keep_raw_image(int source, const std::string& name, const std::string& to) {
   Buffer head(kSuperOffset + sizeof(ondisk::erofs_super_block));
-  TRY(os::pread_exact(source.get(), 0, head, from));
+  TRY(os::pread_exact(source, 0, head, name));
   auto checked = check_superblock(*struct_at<ondisk::erofs_super_block>(head, kSuperOffset));
-  if (!checked) return std::move(checked).error().within(from);
+  if (!checked) return std::move(checked).error().within(name);
   TRY_ASSIGN(os::PendingFile file, os::PendingFile::create(os::parent_directory(to), 0600));
-  TRY(copy(source.get(), file.fd(), from));
+  TRY(copy(source, file.fd(), name));
   return file.publish(os::base_name(to));
 }
 

@@ -9,8 +9,8 @@ namespace fscached {
 
 using namespace erofs_format;
 
-// Copies it to `to`; what the kernel would not serve rightly through every mechanism is refused with its
-// reason (compressed files, other blocks than pages, devices of its own).
-Result<void> keep_raw_image(const std::string& from, const std::string& to);
+// Copies `source`, the file `name`, to `to`; what the kernel would not serve rightly through every mechanism
+// is refused with its reason (compressed files, other blocks than pages, devices of its own).
+Result<void> keep_raw_image(int source, const std::string& name, const std::string& to);
 
 }  // namespace fscached

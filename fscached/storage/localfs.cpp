@@ -23,8 +23,11 @@ struct Read {
 
 class LocalFs final : public Storage {
  public:
-  LocalFs(Loop& loop, std::string directory, StorageCounters& counters)
-      : loop_(loop), directory_(std::move(directory)), counters_(counters) {}
+  LocalFs(Loop& loop, std::string directory, StorageCounters& counters, OpenElsewhere open_elsewhere)
+      : loop_(loop),
+        directory_(std::move(directory)),
+        counters_(counters),
+        open_elsewhere_(std::move(open_elsewhere)) {}
 
   FetchId read(const std::string& blob_id, uint64_t offset, std::span<uint8_t> into, Done done) override;
   void cancel(FetchId id) override;
@@ -33,8 +36,10 @@ class LocalFs final : public Storage {
 
  private:
   using Shared = std::shared_ptr<Read>;
-  Result<os::UniqueFd> open(const std::string& blob_id, std::string* path) const;
-  Result<uint64_t> size_of(const std::string& blob_id) const;
+  using Opened = std::function<void(Result<os::UniqueFd>)>;
+  std::string path_of(const std::string& blob_id) const { return directory_ + "/" + blob_id; }
+  void open(const std::string& blob_id, Opened opened);
+  void begin(FetchId id, Result<os::UniqueFd> fd);
   void step(FetchId id);
   void arrived(FetchId id, int32_t result);
   void finish(FetchId id, Result<void> result);
@@ -48,39 +53,54 @@ class LocalFs final : public Storage {
   Loop& loop_;
   std::string directory_;
   StorageCounters& counters_;
+  OpenElsewhere open_elsewhere_;
   std::map<FetchId, Shared> reads_;
   FetchId next_id_ = 1;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 // O_NONBLOCK: a FIFO under a blob's name must not stop the loop.
-Result<os::UniqueFd> LocalFs::open(const std::string& blob_id, std::string* path) const {
+Result<os::UniqueFd> open_here(const std::string& blob_id, const std::string& path) {
   TRY(check_blob_id(blob_id));
-  *path = directory_ + "/" + blob_id;
-  TRY_ASSIGN(os::UniqueFd fd, os::open(*path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
-  TRY_ASSIGN(struct stat status, os::stat_of(fd.get(), *path));
-  if (!S_ISREG(status.st_mode)) return make_error(Code::io, *path + ": not a regular file");
+  TRY_ASSIGN(os::UniqueFd fd, os::open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
+  TRY_ASSIGN(struct stat status, os::stat_of(fd.get(), path));
+  if (!S_ISREG(status.st_mode)) return make_error(Code::io, path + ": not a regular file");
   return fd;
+}
+
+// `opened` runs at once, or later, and not when this storage is gone by then.
+void LocalFs::open(const std::string& blob_id, Opened opened) {
+  auto fd = open_here(blob_id, path_of(blob_id));
+  if (fd || fd.error().sys_errno != EACCES || !open_elsewhere_) return opened(std::move(fd));
+  open_elsewhere_(
+      directory_, blob_id,
+      [alive = std::weak_ptr<bool>(alive_), opened = std::move(opened)](Result<os::UniqueFd> found) {
+        if (!alive.expired()) opened(std::move(found));
+      });
 }
 
 Storage::FetchId LocalFs::read(const std::string& blob_id, uint64_t offset, std::span<uint8_t> into,
                                Done done) {
   FetchId id = next_id_++;
   auto read = std::make_shared<Read>();
+  read->path = path_of(blob_id);
   read->offset = offset;
   read->into = into;
   read->done = std::move(done);
   reads_.emplace(id, read);
   counters_.requests++;
-  Result<os::UniqueFd> fd = open(blob_id, &read->path);
-  if (fd && !into.empty()) {
-    read->fd = std::move(*fd);
-    step(id);
-    return id;
+  open(blob_id, [this, id](Result<os::UniqueFd> fd) { begin(id, std::move(fd)); });
+  return id;
+}
+
+void LocalFs::begin(FetchId id, Result<os::UniqueFd> fd) {
+  Read& read = *reads_[id];
+  if (fd && !read.into.empty()) {
+    read.fd = std::move(*fd);
+    return step(id);
   }
   Result<void> result = fd ? Result<void>() : Result<void>(std::move(fd).error());
   later([this, id, result = std::move(result)]() mutable { finish(id, std::move(result)); });
-  return id;
 }
 
 void LocalFs::step(FetchId id) {
@@ -127,22 +147,21 @@ void LocalFs::cancel(FetchId id) {
   if (auto found = reads_.find(id); found != reads_.end()) found->second->cancelled = true;
 }
 
-Result<uint64_t> LocalFs::size_of(const std::string& blob_id) const {
-  std::string path;
-  TRY_ASSIGN(os::UniqueFd fd, open(blob_id, &path));
-  TRY_ASSIGN(struct stat status, os::stat_of(fd.get(), path));
-  return static_cast<uint64_t>(status.st_size);
-}
-
 void LocalFs::size(const std::string& blob_id, std::function<void(Result<uint64_t>)> done) {
-  later([done = std::move(done), result = size_of(blob_id)]() mutable { done(std::move(result)); });
+  open(blob_id, [this, path = path_of(blob_id), done = std::move(done)](Result<os::UniqueFd> fd) {
+    auto status = fd ? os::stat_of(fd->get(), path) : Result<struct stat>(std::move(fd).error());
+    auto size = status ? Result<uint64_t>(static_cast<uint64_t>(status->st_size))
+                       : Result<uint64_t>(std::move(status).error());
+    later([done, size = std::move(size)]() mutable { done(std::move(size)); });
+  });
 }
 
 }  // namespace
 
-std::unique_ptr<Storage> make_localfs(Loop& loop, std::string directory, StorageCounters& counters) {
+std::unique_ptr<Storage> make_localfs(Loop& loop, std::string directory, StorageCounters& counters,
+                                      OpenElsewhere open_elsewhere) {
   while (directory.size() > 1 && directory.ends_with('/')) directory.pop_back();
-  return std::make_unique<LocalFs>(loop, std::move(directory), counters);
+  return std::make_unique<LocalFs>(loop, std::move(directory), counters, std::move(open_elsewhere));
 }
 
 }  // namespace fscached

@@ -7,6 +7,7 @@
 
 namespace fscached {
 
-std::unique_ptr<Storage> make_localfs(Loop& loop, std::string directory, StorageCounters& counters);
+std::unique_ptr<Storage> make_localfs(Loop& loop, std::string directory, StorageCounters& counters,
+                                      OpenElsewhere open_elsewhere);
 
 }  // namespace fscached

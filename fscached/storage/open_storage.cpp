@@ -17,7 +17,7 @@ Result<std::unique_ptr<Storage>> open_storage(Loop& loop, const std::string& whe
     return make_http_storage(loop, base, counters, options);
   }
   if (where.empty()) return make_error(Code::invalid_argument, "blobs: an empty place");
-  return make_localfs(loop, where, counters);
+  return make_localfs(loop, where, counters, options.open_elsewhere);
 }
 
 }  // namespace fscached

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 
+#include "erofs-format/base/os.h"
 #include "erofs-format/base/result.h"
 #include "fscached/loop.h"
 
@@ -37,6 +38,10 @@ struct StorageCounters {
   uint64_t failures = 0;  // reads that ended in an error
 };
 
+// Opens FOLDER/BLOB for reading where this process may not. Runs `done` later, once.
+using OpenElsewhere = std::function<void(const std::string& folder, const std::string& blob_id,
+                                         std::function<void(Result<os::UniqueFd>)> done)>;
+
 struct StorageOptions {
   std::string ca_file;                   // trusted besides the system's authorities
   bool plain_http = false;               // docker:// without TLS also to hosts that are not loopback
@@ -44,6 +49,7 @@ struct StorageOptions {
   uint64_t stall_timeout_s = 15;         // so long slower than kMinBytesPerSecond
   uint64_t read_timeout_ms = 60'000;     // one read with all its repetitions
   uint64_t backoff_first_ms = 100;       // doubled with each repetition
+  OpenElsewhere open_elsewhere;          // of folders; none = what is closed to us stays closed
 };
 
 // WHERE of `fscached mount --blobs WHERE`: a directory, http(s)://…/ or docker://HOST/NAME.
