@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <mutex>
 
 namespace erofs_format::os {
@@ -20,6 +21,7 @@ namespace {
 
 // Temporaries a signal handler may unlink: fixed slots, as a handler can
 // neither lock nor allocate.
+constexpr char kTemporaryPrefix[] = ".tmp-";
 constexpr size_t kMaxTemporaries = 256;
 constexpr size_t kMaxPath = 4096;
 struct TemporarySlot {
@@ -208,7 +210,7 @@ std::string base_name(const std::string& path) {
 Result<PendingFile> PendingFile::create(const std::string& directory, mode_t mode) {
   PendingFile file;
   file.directory_ = directory;
-  file.temporary_ = directory + "/.tmp-" + random_suffix();
+  file.temporary_ = directory + "/" + kTemporaryPrefix + random_suffix();
   // The name is put down before the file is there, so that a signal at any moment finds it.
   remember_temporary(file.temporary_);
   if (dying.load()) return make_error(Code::cancelled, directory + ": ended by a signal");
@@ -259,6 +261,15 @@ Result<void> publish_file(const std::string& path, ByteView bytes, mode_t mode) 
   TRY_ASSIGN(PendingFile file, PendingFile::create(parent_directory(path), mode));
   TRY(write_all(file.fd(), bytes, path));
   return file.publish(base_name(path));
+}
+
+void remove_abandoned(const std::string& directory) {
+  std::vector<std::string> abandoned;
+  std::error_code failed;  // the directory may not be there yet
+  using Walk = std::filesystem::recursive_directory_iterator;
+  for (Walk at(directory, failed); !failed && at != Walk(); at.increment(failed))
+    if (at->path().filename().string().starts_with(kTemporaryPrefix)) abandoned.push_back(at->path());
+  for (const std::string& path : abandoned) ::unlink(path.c_str());
 }
 
 void remove_temporaries_on_signals() {

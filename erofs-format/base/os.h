@@ -91,6 +91,9 @@ class PendingFile {
 // Writes a whole file through PendingFile.
 Result<void> publish_file(const std::string& path, ByteView bytes, mode_t mode = 0644);
 
+// Takes away what processes that were killed left pending below `directory`; nobody may be writing there.
+void remove_abandoned(const std::string& directory);
+
 // On SIGINT and SIGTERM: unlink every pending temporary, then die of the signal.
 void remove_temporaries_on_signals();
 

@@ -67,6 +67,23 @@ TEST_CASE("a pending file that is dropped leaves nothing, and the older file sta
   CHECK(as_text(*os::read_file(folder.path() + "/final", 100)) == "old");
 }
 
+TEST_CASE("what a killed process left pending is taken away, and nothing else") {
+  Folder folder;
+  REQUIRE(os::publish_file(folder.path() + "/final", as_bytes("text")));
+  pid_t child = ::fork();
+  if (child == 0) {
+    auto file = os::PendingFile::create(folder.path());
+    ::_exit(file ? 0 : 1);
+  }
+  int status = -1;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(status == 0);
+  REQUIRE(folder.names().size() == 2);
+  os::remove_abandoned(folder.path());
+  CHECK(folder.names() == std::vector<std::string>{"final"});
+  os::remove_abandoned(folder.path() + "/not-there");
+}
+
 TEST_CASE("a signal removes what is pending") {
   Folder folder;
   pid_t child = ::fork();
