@@ -16,6 +16,15 @@ class Lost(Exception):
     """The connection ended without an answer: the worker died."""
 
 
+def send(connection, line, bootstrap):
+    """With the bootstrap's descriptor, as the command does: the worker may not enter every folder."""
+    if bootstrap is None:
+        connection.sendall(line)
+        return
+    with open(bootstrap, "rb") as file:
+        socket.send_fds(connection, [line], [file.fileno()])
+
+
 def ask(daemon, command, deadline, **fields):
     """One command; its result, or Refused, or Lost. No answer within `deadline` seconds is a failure."""
     started = time.monotonic()
@@ -23,7 +32,7 @@ def ask(daemon, command, deadline, **fields):
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(deadline)
             connection.connect(daemon.socket)
-            connection.sendall(json.dumps({"command": command, **fields}).encode() + b"\n")
+            send(connection, json.dumps({"command": command, **fields}).encode() + b"\n", fields.get("bootstrap"))
             with connection.makefile("r", encoding="utf-8") as lines:
                 for line in lines:
                     answer = json.loads(line)
