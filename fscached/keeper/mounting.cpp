@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fscached/limits.h"
@@ -107,10 +108,13 @@ Result<Mounting> start_mounting(const MountPlan& plan, uint64_t attributes, cons
 // The keeper's reap() takes the child: one that waits inside the kernel dies when that lets go of it.
 Result<Received> finish_mounting(Mounting& mounting) {
   auto received = receive_message(mounting.report.get());
-  kill(std::exchange(mounting.child, -1), SIGKILL);
+  pid_t child = std::exchange(mounting.child, -1);
+  kill(child, SIGKILL);
   if (!received) return errno_error("mount", ETIMEDOUT);
   const Message& report = received->message;
   if (report.error) return Error{Code::io, report.error, text_of(report.path), 1};
+  // What it still has open would make the mount busy; having made it, it waits for nothing any more.
+  waitpid(child, nullptr, 0);
   return received;
 }
 
