@@ -55,6 +55,9 @@ Result<Url> checked(const Handle& handle, std::string_view text) {
   if (url.host.starts_with('[') && url.host.ends_with(']'))
     url.host = url.host.substr(1, url.host.size() - 2);
   if (url.host.empty()) return refuse(text, "no host");
+  // libcurl takes "%85" for a byte of the name, which it would not take again.
+  if (url.host.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-._:") != std::string::npos)
+    return refuse(text, "bad host name");
   url.port = static_cast<uint16_t>(std::atoi(part(handle, CURLUPART_PORT, CURLU_DEFAULT_PORT).c_str()));
   if (url.port == 0) return refuse(text, "bad port");
   url.text = part(handle, CURLUPART_URL);

@@ -50,7 +50,7 @@ Result<Presence> keep_what_is_right(int file, const BlobLayout& layout) {
 }
 
 Result<Admitted> examine(const CookieName& name, int file, const BlobLayout& layout) {
-  std::optional<Presence> presence = load_presence(presence_of(name));
+  std::optional<Presence> presence = load_presence(presence_of(name), layout.digests().size());
   uint64_t size = layout.file_size();
   if (presence && presence->clean && presence->file_size == size) {
     TRY_ASSIGN(auto data, data_extents(file, {0, size}));

@@ -87,15 +87,14 @@ ByteView take_record(ByteView& rest) {
   return record;
 }
 
-bool apply(ByteView record, Presence& presence) {
+void apply(ByteView record, size_t chunk_limit, Presence& presence) {
   presence.clean = (struct_at<record_header>(record, 0)->flags & kClean) != 0;
   for (size_t at = sizeof(record_header); at < record.size(); at += sizeof(journal_entry)) {
     const auto* entry = struct_at<journal_entry>(record, at);
-    if (entry->chunk >= kMaxBlobChunks) return false;
+    if (entry->chunk >= chunk_limit) continue;
     if (entry->chunk >= presence.digests.size()) presence.digests.resize(entry->chunk + 1);
     std::memcpy(presence.digests[entry->chunk].bytes.data(), entry->digest, sizeof(Digest));
   }
-  return true;
 }
 
 std::vector<PresenceEntry> entries_of(const Presence& presence) {
@@ -125,7 +124,7 @@ Buffer encode_entries(std::span<const PresenceEntry> entries) {
   return records;
 }
 
-Result<Presence> decode_presence(ByteView bytes, const std::string& name) {
+Result<Presence> decode_presence(ByteView bytes, const std::string& name, size_t chunk_limit) {
   auto corrupt = [&](std::string_view what) {
     return make_error(Code::corrupt, fmt::format("{}: {}", name, what));
   };
@@ -137,8 +136,7 @@ Result<Presence> decode_presence(ByteView bytes, const std::string& name) {
   Presence presence;
   presence.file_size = header->file_size;
   ByteView rest = bytes.subspan(sizeof(*header));
-  for (ByteView record; !(record = take_record(rest)).empty();)
-    if (!apply(record, presence)) return corrupt("names a chunk no blob can have");
+  for (ByteView record; !(record = take_record(rest)).empty();) apply(record, chunk_limit, presence);
   if (!rest.empty()) presence.clean = false;
   auto present = static_cast<size_t>(std::count_if(presence.digests.begin(), presence.digests.end(),
                                                    [](const Digest& digest) { return !digest.is_zero(); }));
@@ -146,9 +144,10 @@ Result<Presence> decode_presence(ByteView bytes, const std::string& name) {
   return presence;
 }
 
-std::optional<Presence> load_presence(const std::string& path) {
+std::optional<Presence> load_presence(const std::string& path, size_t chunk_limit) {
   auto bytes = os::read_file(path, kMaxPresenceBytes);
-  auto presence = bytes ? decode_presence(*bytes, path) : Result<Presence>(std::move(bytes).error());
+  auto presence =
+      bytes ? decode_presence(*bytes, path, chunk_limit) : Result<Presence>(std::move(bytes).error());
   if (presence) return std::move(*presence);
   if (presence.error().code != Code::not_found) log_line(LogLevel::error, "object", presence.error().message);
   return std::nullopt;

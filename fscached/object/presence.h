@@ -42,7 +42,7 @@ Buffer encode_entries(std::span<const PresenceEntry> entries);
 Result<Presence> decode_presence(ByteView bytes, const std::string& name);
 
 // None when there is no such file; one that is damaged is logged and as good as none.
-std::optional<Presence> load_presence(const std::string& path);
+std::optional<Presence> load_presence(const std::string& path, size_t chunk_limit);
 // Both are on the disk when they succeed. A record cut by a failure is found by its checksum.
 Result<void> write_presence(const std::string& path, const Presence& presence);
 Result<void> extend_presence(const std::string& path, std::span<const PresenceEntry> entries);

@@ -50,7 +50,7 @@ struct World {
     return bytes;
   }
   Presence saved() {
-    auto read = decode_presence(*os::read_file(path("presence"), 1 << 20), "presence");
+    auto read = decode_presence(*os::read_file(path("presence"), 1 << 20), "presence", kChunks);
     REQUIRE(read);
     return *read;
   }
@@ -385,7 +385,7 @@ bool survive(World& world, const DiskFault& disk, int n) {
 
 // What a start after that believes is true, and the rest can be fetched.
 void check_restart(World& world) {
-  world.make(0xff, load_presence(world.path("presence")));
+  world.make(0xff, load_presence(world.path("presence"), kChunks));
   for (uint32_t chunk = 0; chunk < kChunks; chunk++) world.request(100 + chunk, chunk * kStep, kStep);
   world.run_until([&] { return world.object->is_complete(); });
   for (uint32_t chunk = 0; chunk < kChunks; chunk++) {
