@@ -38,8 +38,9 @@ Buffer encode_presence(const Presence& presence);
 // Records to be added: `entries` are there, and what the file says is not clean from now on.
 Buffer encode_entries(std::span<const PresenceEntry> entries);
 // What the records say up to the first that is damaged or cut; clean only when there is none. Code::corrupt
-// when the header is not right, or a record is that nobody writes.
-Result<Presence> decode_presence(ByteView bytes, const std::string& name);
+// when the header is not right. Chunks from `chunk_limit` on are passed over: memory goes by what the caller
+// knows.
+Result<Presence> decode_presence(ByteView bytes, const std::string& name, size_t chunk_limit);
 
 // None when there is no such file; one that is damaged is logged and as good as none.
 std::optional<Presence> load_presence(const std::string& path, size_t chunk_limit);
