@@ -46,6 +46,8 @@ requires(std::is_trivially_copyable_v<T> &&
   return {reinterpret_cast<const T*>(bytes.data() + offset), static_cast<size_t>(count)};
 }
 
+inline void append(Buffer& to, ByteView bytes) { to.insert(to.end(), bytes.begin(), bytes.end()); }
+
 // Text up to the first NUL or the end of a fixed field.
 inline std::string_view text_field(ByteView field) {
   std::string_view text = as_text(field);

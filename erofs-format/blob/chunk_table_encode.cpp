@@ -43,8 +43,6 @@ chunk_info_v2 encode_v2(const ChunkSpan& span) {
   return info;
 }
 
-void append(Buffer& to, ByteView bytes) { to.insert(to.end(), bytes.begin(), bytes.end()); }
-
 Result<Buffer> encode_information(const ChunkTable& table, bool v2) {
   Buffer data;
   data.reserve(table.chunks.size() * sizeof(chunk_info_v2) + table.batches.size() * sizeof(batch_context));

@@ -108,12 +108,9 @@ Buffer encode_toc(const std::vector<TocEntry>& entries) {
     raw.compressed_offset = entry.compressed_offset;
     raw.compressed_size = entry.compressed_size;
     raw.uncompressed_size = entry.uncompressed_size;
-    ByteView bytes = bytes_of(raw);
-    out.insert(out.end(), bytes.begin(), bytes.end());
+    append(out, bytes_of(raw));
   }
-  tar_header header = section_header(kSectionToc, out.size());
-  ByteView bytes = bytes_of(header);
-  out.insert(out.end(), bytes.begin(), bytes.end());
+  append(out, bytes_of(section_header(kSectionToc, out.size())));
   return out;
 }
 

@@ -55,7 +55,7 @@ Result<uint64_t> distrust_unused(Daemon& daemon, const std::set<std::string>& us
   std::filesystem::recursive_directory_iterator files(daemon.backend().presence_folder(), failed);
   for (const auto& entry : files) {
     if (entry.path().extension() != kPresenceSuffix || used.count(entry.path())) continue;
-    std::optional<Presence> presence = load_presence(entry.path(), 0);
+    std::optional<Presence> presence = load_presence(entry.path());
     if (!presence) continue;
     count++;
     if (!presence->clean) continue;

@@ -102,7 +102,7 @@ void CachefilesBackend::attach(const KernelName& image, Layout layout, Attached 
   if (auto made = os::make_directories(os::parent_directory(path), 0700); !made)
     return done(std::move(made).error());
   // The files of a predecessor are in use: the kernel has kept them since.
-  if (!started_) return done(add_blob(name, *layout, load_presence(path, layout->digests().size())));
+  if (!started_) return done(add_blob(name, *layout, load_presence(path)));
   admit(image, name, layout, std::move(done));
 }
 

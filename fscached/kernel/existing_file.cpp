@@ -33,13 +33,12 @@ Result<Presence> keep_what_is_right(int file, const BlobLayout& layout) {
   TRY_ASSIGN(auto data, data_extents(file, {0, layout.file_size()}));
   Presence presence;
   presence.file_size = layout.file_size();
-  presence.digests.resize(layout.digests().size());
   Buffer raw;
   uint64_t proved_to = 0;
   for (uint32_t chunk : layout.known()) {
     TRY_ASSIGN(bool right, is_right(file, layout, chunk, data, raw));
     if (!right) continue;
-    presence.digests[chunk] = layout.digest(chunk);
+    presence.chunks.push_back({chunk, layout.digest(chunk)});
     const ChunkSpan& span = layout.chunk(chunk);
     TRY(make_hole(file, {proved_to, span.uncompressed_offset - proved_to}));
     proved_to = span.uncompressed_offset + padded_size(span);
@@ -50,20 +49,19 @@ Result<Presence> keep_what_is_right(int file, const BlobLayout& layout) {
 }
 
 Result<Admitted> examine(const CookieName& name, int file, const BlobLayout& layout) {
-  std::optional<Presence> presence = load_presence(presence_of(name), layout.digests().size());
+  std::optional<Presence> presence = load_presence(presence_of(name));
   uint64_t size = layout.file_size();
   if (presence && presence->clean && presence->file_size == size) {
     TRY_ASSIGN(auto data, data_extents(file, {0, size}));
     if (vouches_for(*presence, layout, data)) return Admitted{std::move(presence), 0};
   }
   TRY_ASSIGN(presence, keep_what_is_right(file, layout));
-  auto count = std::count_if(presence->digests.begin(), presence->digests.end(),
-                             [](const Digest& digest) { return !digest.is_zero(); });
+  size_t count = presence->chunks.size();
   log_line(
       LogLevel::warn, "cachefiles",
       fmt::format("blob {}: nobody vouched for what was in the cache: verified, {} of {} chunks are right",
                   name.cookie, count, layout.known().size()));
-  return Admitted{std::move(presence), static_cast<uint64_t>(count)};
+  return Admitted{std::move(presence), count};
 }
 
 }  // namespace
@@ -77,13 +75,16 @@ Result<void> cull_when_free(const CacheDirectory& directory, const CookieName& n
 }
 
 bool vouches_for(const Presence& presence, const BlobLayout& layout, const std::vector<Extent>& data) {
+  std::vector<Digest> vouched(layout.digests().size());
+  for (const PresenceEntry& entry : presence.chunks)
+    if (entry.chunk < vouched.size()) vouched[entry.chunk] = entry.digest;
   auto extent = data.begin();
   for (uint32_t chunk : layout.known()) {
     const ChunkSpan& span = layout.chunk(chunk);
     while (extent != data.end() && extent->offset + extent->size <= span.uncompressed_offset) ++extent;
     if (extent == data.end()) return true;
     if (span.uncompressed_offset + padded_size(span) <= extent->offset) continue;
-    if (chunk >= presence.digests.size() || presence.digests[chunk] != layout.digest(chunk)) return false;
+    if (vouched[chunk] != layout.digest(chunk)) return false;
   }
   return true;
 }

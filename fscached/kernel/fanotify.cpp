@@ -66,7 +66,7 @@ std::string FanotifyBackend::presence_path(const KernelName&, const std::string&
   return keeper::presence_path_of(blob);
 }
 
-AttachedFile FanotifyBackend::adopt_file(Received received, const BlobLayout& layout) {
+AttachedFile FanotifyBackend::adopt_file(Received received) {
   const Message& message = received.message;
   Known& known = objects_[Key{message.device, message.inode}];
   AttachedFile attached;
@@ -76,8 +76,7 @@ AttachedFile FanotifyBackend::adopt_file(Received received, const BlobLayout& la
     known.id = message.id;
     known.blob.assign(message.blob, keeper::kBlobIdLength);
     known.file = std::make_shared<MarkedFile>(*loop_, keeper_, message.id, std::move(received.descriptor));
-    if (!(message.flags & keeper::kCreated))
-      attached.presence = load_presence(attached.presence_path, layout.digests().size());
+    if (!(message.flags & keeper::kCreated)) attached.presence = load_presence(attached.presence_path);
   }
   attached.file = known.file;
   return attached;
@@ -87,7 +86,7 @@ void FanotifyBackend::attach(const KernelName&, Layout layout, Attached done) {
   auto restored = restored_.find(layout->blob().id);
   if (restored != restored_.end()) {
     bool watched = (restored->second.message.flags & keeper::kMarked) != 0;
-    AttachedFile attached = adopt_file(std::move(restored->second), *layout);
+    AttachedFile attached = adopt_file(std::move(restored->second));
     attached.watched = watched;
     return done(std::move(attached));
   }
@@ -107,11 +106,11 @@ void FanotifyBackend::ask_keeper(const Layout& layout, Attached done) {
   std::string blob = layout->blob().id;
   blob.copy(message.blob, keeper::kBlobIdLength);
   attaching_.insert(blob);
-  keeper_.call(message, [this, blob, layout, done = std::move(done)](Result<Received> reply) {
+  keeper_.call(message, [this, blob, done = std::move(done)](Result<Received> reply) {
     attaching_.erase(attaching_.find(blob));
     fault_point(10);
     if (!reply) return done(std::move(reply).error());
-    AttachedFile attached = adopt_file(std::move(*reply), *layout);
+    AttachedFile attached = adopt_file(std::move(*reply));
     // An earlier "complete" of the same blob may have crossed the request: now it is marked for certain.
     attached.file->set_watched(true);
     done(std::move(attached));

@@ -64,7 +64,7 @@ class FanotifyBackend final : public KernelBackend {
   };
 
   FanotifyBackend(int group, Journal journal, KeeperLink& keeper);
-  AttachedFile adopt_file(keeper::Received received, const BlobLayout& layout);
+  AttachedFile adopt_file(keeper::Received received);
   void ask_keeper(const Layout& layout, Attached done);
   void pruned();
   Result<void> adopt();

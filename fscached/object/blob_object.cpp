@@ -18,7 +18,6 @@ BlobObject::BlobObject(ObjectEnvironment environment, AttachedFile attached,
       presence_path_(std::move(attached.presence_path)),
       layout_(std::move(layout)),
       states_(layout_->digests().size(), State::absent),
-      remembered_(states_.size()),
       watched_(attached.watched) {
   recount();
   if (attached.presence) believe(*attached.presence);
@@ -40,14 +39,11 @@ void BlobObject::recount() {
 
 void BlobObject::believe(const Presence& presence) {
   if (presence.file_size != layout_->file_size()) return;
-  remembered_.resize(std::max(remembered_.size(), presence.digests.size()));
-  states_.resize(remembered_.size(), State::absent);
-  for (uint32_t i = 0; i < presence.digests.size(); i++) {
-    if (presence.digests[i].is_zero()) continue;
-    if (!layout_->knows(i)) {
-      remembered_[i] = presence.digests[i];
-    } else if (presence.digests[i] == layout_->digest(i)) {
-      states_[i] = presence.clean ? State::present : State::unverified;
+  for (const PresenceEntry& entry : presence.chunks) {
+    if (!layout_->knows(entry.chunk)) {
+      remembered_[entry.chunk] = entry.digest;
+    } else if (entry.digest == layout_->digest(entry.chunk)) {
+      states_[entry.chunk] = presence.clean ? State::present : State::unverified;
     }
   }
   recount();
@@ -58,11 +54,12 @@ void BlobObject::believe(const Presence& presence) {
 
 Result<void> BlobObject::learn(const BlobLayout& other) {
   TRY_ASSIGN(layout_, BlobLayout::merge(*layout_, other));
-  states_.resize(std::max(states_.size(), layout_->digests().size()), State::absent);
-  remembered_.resize(states_.size());
+  states_.resize(layout_->digests().size(), State::absent);
   for (uint32_t i : layout_->known()) {
-    if (states_[i] == State::absent && remembered_[i] == layout_->digest(i)) states_[i] = State::unverified;
-    remembered_[i] = {};
+    auto remembered = remembered_.find(i);
+    if (remembered == remembered_.end()) continue;
+    if (remembered->second == layout_->digest(i)) states_[i] = State::unverified;
+    remembered_.erase(remembered);
   }
   record_all_ = true;
   recount();
@@ -480,33 +477,33 @@ void BlobObject::complete_next(const std::shared_ptr<Completion>& completion) {
 
 // --- durability -------------------------------------------------------------------------------
 
-Digest BlobObject::claim(uint32_t chunk) const {
-  bool there =
-      layout_->knows(chunk) && (states_[chunk] == State::present || states_[chunk] == State::unverified);
-  return there ? layout_->digest(chunk) : remembered_[chunk];
+bool BlobObject::claims(uint32_t chunk) const {
+  return states_[chunk] == State::present || states_[chunk] == State::unverified;
 }
 
-Presence BlobObject::claims(bool clean) const {
+Presence BlobObject::all_claims(bool clean) const {
   Presence presence;
   presence.file_size = layout_->file_size();
-  presence.clean = clean;
-  for (uint32_t i = 0; i < states_.size(); i++) {
-    presence.digests.push_back(claim(i));
-    if (!remembered_[i].is_zero() || states_[i] == State::unverified) presence.clean = false;
+  presence.clean = clean && remembered_.empty();
+  for (uint32_t i : layout_->known()) {
+    if (claims(i)) presence.chunks.push_back({i, layout_->digest(i)});
+    if (states_[i] == State::unverified) presence.clean = false;
   }
+  for (auto& [chunk, digest] : remembered_) presence.chunks.push_back({chunk, digest});
   return presence;
 }
 
 // What is to be written, taken down now: before the data is synced, so that every claim is about synced data.
 BlobObject::Recording BlobObject::next_recording(bool clean) {
   std::vector<PresenceEntry> entries;
-  for (uint32_t chunk : std::exchange(unrecorded_, {})) entries.push_back({chunk, claim(chunk)});
+  for (uint32_t chunk : std::exchange(unrecorded_, {}))
+    entries.push_back({chunk, claims(chunk) ? layout_->digest(chunk) : Digest{}});
   extended_ += entries.size();
   const std::string& path = presence_path_;
   if (clean || record_all_ || extended_ > present_ + kPresenceSlack) {
     extended_ = 0;
     record_all_ = false;
-    auto presence = claims(clean);
+    auto presence = all_claims(clean);
     return {presence.clean,
             [path, presence = std::move(presence)] { return write_presence(path, presence); }};
   }

@@ -137,8 +137,8 @@ class BlobObject : public std::enable_shared_from_this<BlobObject> {
   void doubt(uint32_t chunk);
   void chunk_failed(uint32_t chunk, Error error);
   void release_waiters(uint32_t chunk, const Error* error);
-  Digest claim(uint32_t chunk) const;
-  Presence claims(bool clean) const;
+  bool claims(uint32_t chunk) const;
+  Presence all_claims(bool clean) const;
   Recording next_recording(bool clean);
   void forget(const std::vector<uint32_t>& chunks);
   void unclean(Finished finished);
@@ -155,12 +155,12 @@ class BlobObject : public std::enable_shared_from_this<BlobObject> {
   std::shared_ptr<CacheFile> file_;
   std::string presence_path_;
   std::shared_ptr<const BlobLayout> layout_;
-  std::vector<State> states_;         // by chunk index
-  std::vector<uint32_t> unsynced_;    // chunks written since the last sync began
-  std::vector<uint32_t> unrecorded_;  // chunks that came to be present since the last save began
-  bool record_all_ = true;            // the journal cannot be extended
-  size_t extended_ = 0;               // entries added since it was written whole
-  std::vector<Digest> remembered_;    // of present chunks no mounted image knows
+  std::vector<State> states_;              // by chunk index
+  std::vector<uint32_t> unsynced_;         // chunks written since the last sync began
+  std::vector<uint32_t> unrecorded_;       // chunks that came to be present since the last save began
+  bool record_all_ = true;                 // the journal cannot be extended
+  size_t extended_ = 0;                    // entries added since it was written whole
+  std::map<uint32_t, Digest> remembered_;  // of present chunks no mounted image knows
   std::map<uint32_t, std::vector<std::shared_ptr<Waiter>>> waiters_;
   std::vector<std::shared_ptr<Storage>> sources_;
   uint64_t present_ = 0;

@@ -39,25 +39,16 @@ struct journal_entry {
 };
 static_assert(sizeof(journal_entry) == 36 && alignof(journal_entry) == 1);
 
-void add_bytes(Buffer& file, const void* bytes, size_t size) {
-  const auto* first = static_cast<const uint8_t*>(bytes);
-  file.insert(file.end(), first, first + size);
-}
-
-void add_entry(Buffer& file, const PresenceEntry& entry) {
-  journal_entry stored = {};
-  stored.chunk = entry.chunk;
-  std::memcpy(stored.digest, entry.digest.bytes.data(), sizeof(stored.digest));
-  add_bytes(file, &stored, sizeof(stored));
-}
-
 void add_record(Buffer& file, std::span<const PresenceEntry> entries, uint32_t flags) {
   record_header header = {};
   header.flags = flags;
   header.entry_count = narrow<uint32_t>(entries.size());
   size_t at = file.size();
-  add_bytes(file, &header, sizeof(header));
-  for (const PresenceEntry& entry : entries) add_entry(file, entry);
+  append(file, bytes_of(header));
+  for (const PresenceEntry& entry : entries) {
+    append(file, bytes_of(le32(entry.chunk)));
+    append(file, entry.digest.bytes);
+  }
   Digest sum = sha256(ByteView(file).subspan(at + sizeof(header.sha256)));
   std::memcpy(file.data() + at, sum.bytes.data(), sum.bytes.size());
 }
@@ -87,21 +78,28 @@ ByteView take_record(ByteView& rest) {
   return record;
 }
 
-void apply(ByteView record, size_t chunk_limit, Presence& presence) {
-  presence.clean = (struct_at<record_header>(record, 0)->flags & kClean) != 0;
-  for (size_t at = sizeof(record_header); at < record.size(); at += sizeof(journal_entry)) {
-    const auto* entry = struct_at<journal_entry>(record, at);
-    if (entry->chunk >= chunk_limit) continue;
-    if (entry->chunk >= presence.digests.size()) presence.digests.resize(entry->chunk + 1);
-    std::memcpy(presence.digests[entry->chunk].bytes.data(), entry->digest, sizeof(Digest));
+bool apply(ByteView record, Presence& presence) {
+  const auto* header = struct_at<record_header>(record, 0);
+  presence.clean = (header->flags & kClean) != 0;
+  for (const journal_entry& entry : structs_at<journal_entry>(record, sizeof(*header), header->entry_count)) {
+    if (entry.chunk >= kMaxBlobChunks) return false;
+    PresenceEntry& added = presence.chunks.emplace_back();
+    added.chunk = entry.chunk;
+    std::memcpy(added.digest.bytes.data(), entry.digest, sizeof(entry.digest));
   }
+  return true;
 }
 
-std::vector<PresenceEntry> entries_of(const Presence& presence) {
-  std::vector<PresenceEntry> entries;
-  for (uint32_t i = 0; i < presence.digests.size(); i++)
-    if (!presence.digests[i].is_zero()) entries.push_back({i, presence.digests[i]});
-  return entries;
+// Of what was written one after the other, what holds: the last word on each chunk.
+void keep_latest(std::vector<PresenceEntry>& entries) {
+  std::stable_sort(entries.begin(), entries.end(),
+                   [](const PresenceEntry& a, const PresenceEntry& b) { return a.chunk < b.chunk; });
+  size_t kept = 0;
+  for (size_t i = 0; i < entries.size(); i++) {
+    bool last = i + 1 == entries.size() || entries[i + 1].chunk != entries[i].chunk;
+    if (last && !entries[i].digest.is_zero()) entries[kept++] = entries[i];
+  }
+  entries.resize(kept);
 }
 
 }  // namespace
@@ -110,11 +108,11 @@ Buffer encode_presence(const Presence& presence) {
   journal_header header = {};
   std::memcpy(header.magic, kMagic, sizeof(kMagic));
   header.file_size = presence.file_size;
-  Digest sum = sha256({reinterpret_cast<const uint8_t*>(&header), offsetof(journal_header, sha256)});
+  Digest sum = sha256(bytes_of(header).first(offsetof(journal_header, sha256)));
   std::memcpy(header.sha256, sum.bytes.data(), sum.bytes.size());
   Buffer file;
-  add_bytes(file, &header, sizeof(header));
-  add_records(file, entries_of(presence), presence.clean ? kClean : 0);
+  append(file, bytes_of(header));
+  add_records(file, presence.chunks, presence.clean ? kClean : 0);
   return file;
 }
 
@@ -124,7 +122,7 @@ Buffer encode_entries(std::span<const PresenceEntry> entries) {
   return records;
 }
 
-Result<Presence> decode_presence(ByteView bytes, const std::string& name, size_t chunk_limit) {
+Result<Presence> decode_presence(ByteView bytes, const std::string& name) {
   auto corrupt = [&](std::string_view what) {
     return make_error(Code::corrupt, fmt::format("{}: {}", name, what));
   };
@@ -136,18 +134,18 @@ Result<Presence> decode_presence(ByteView bytes, const std::string& name, size_t
   Presence presence;
   presence.file_size = header->file_size;
   ByteView rest = bytes.subspan(sizeof(*header));
-  for (ByteView record; !(record = take_record(rest)).empty();) apply(record, chunk_limit, presence);
+  for (ByteView record; !(record = take_record(rest)).empty();)
+    if (!apply(record, presence)) return corrupt("names a chunk no blob can have");
   if (!rest.empty()) presence.clean = false;
-  auto present = static_cast<size_t>(std::count_if(presence.digests.begin(), presence.digests.end(),
-                                                   [](const Digest& digest) { return !digest.is_zero(); }));
-  presence.extendable = rest.empty() && bytes.size() / sizeof(journal_entry) <= 2 * present + kPresenceSlack;
+  keep_latest(presence.chunks);
+  presence.extendable =
+      rest.empty() && bytes.size() / sizeof(journal_entry) <= 2 * presence.chunks.size() + kPresenceSlack;
   return presence;
 }
 
-std::optional<Presence> load_presence(const std::string& path, size_t chunk_limit) {
+std::optional<Presence> load_presence(const std::string& path) {
   auto bytes = os::read_file(path, kMaxPresenceBytes);
-  auto presence =
-      bytes ? decode_presence(*bytes, path, chunk_limit) : Result<Presence>(std::move(bytes).error());
+  auto presence = bytes ? decode_presence(*bytes, path) : Result<Presence>(std::move(bytes).error());
   if (presence) return std::move(*presence);
   if (presence.error().code != Code::not_found) log_line(LogLevel::error, "object", presence.error().message);
   return std::nullopt;

@@ -17,10 +17,6 @@ struct RecordOf {
   uint64_t count;
 };
 
-inline void append(Buffer& bytes, ByteView more) {
-  for (uint8_t byte : more) bytes.push_back(byte);
-}
-
 template <typename T>
 void append_struct(Buffer& bytes, const T& value) {
   append(bytes, {reinterpret_cast<const uint8_t*>(&value), sizeof(T)});

@@ -18,11 +18,12 @@ struct World {
     storage = std::make_shared<FakeStorage>(*loop, blob);
     make(0xff);
   }
-  void make(uint32_t known, std::optional<Presence> presence = {}) {
+  // `known` and `count`: as layout_of() takes them.
+  void make(uint32_t known, std::optional<Presence> presence = {}, uint32_t count = kChunks) {
     AttachedFile file = {1, std::make_shared<FakeFile>(*loop, path("data"), kChunks * kStep, watched),
                          path("presence"), std::move(presence)};
     ObjectEnvironment environment = {*loop, *pool, memory, counters, request_timeout_ms};
-    object = std::make_shared<BlobObject>(environment, std::move(file), *layout_of(blob, known));
+    object = std::make_shared<BlobObject>(environment, std::move(file), *layout_of(blob, known, count));
     object->add_source(storage);
   }
   std::string path(const std::string& name) const { return scratch.path() + "/" + name; }
@@ -50,7 +51,7 @@ struct World {
     return bytes;
   }
   Presence saved() {
-    auto read = decode_presence(*os::read_file(path("presence"), 1 << 20), "presence", kChunks);
+    auto read = decode_presence(*os::read_file(path("presence"), 1 << 20), "presence");
     REQUIRE(read);
     return *read;
   }
@@ -177,8 +178,7 @@ TEST_CASE("object: when everything is there presence is saved, then the kernel n
   CHECK(world.watched == std::vector<bool>{false});
   Presence presence = world.saved();
   CHECK_FALSE(presence.clean);
-  CHECK(std::none_of(presence.digests.begin(), presence.digests.end(),
-                     [](const Digest& d) { return d.is_zero(); }));
+  CHECK(presence.chunks.size() == kChunks);
 }
 
 TEST_CASE("object: after a clean stop presence is believed, after an unclean one it is hashed first") {
@@ -258,9 +258,31 @@ TEST_CASE("object: presence is believed only for the digests it was written for"
       0, [&](Result<void>) { world.object->save(true, [&](Result<void> r) { saved = bool(r); }); });
   world.run_until([&] { return saved; });
   Presence presence = world.saved();
-  presence.digests[3] = sha256(as_bytes("another image's idea of chunk 3"));
+  presence.chunks[3].digest = sha256(as_bytes("another image's idea of chunk 3"));
   world.make(0xff, presence);
   CHECK(world.object->present_chunks() == kChunks - 1);
+}
+
+TEST_CASE("object: what other images know is remembered, also beyond the chunks this one has a table of") {
+  World world;
+  auto stop = [&world] {
+    bool saved = false;
+    world.object->save(true, [&](Result<void> result) { saved = bool(result); });
+    world.run_until([&] { return saved; });
+  };
+  bool complete = false;
+  world.object->complete(0, [&](Result<void> result) { complete = bool(result); });
+  world.run_until([&] { return complete; });
+  stop();
+  world.make(0x07, load_presence(world.path("presence")), 3);
+  CHECK(world.object->is_complete());
+  stop();
+  size_t reads = world.storage->reads.size();
+  world.make(0xff, load_presence(world.path("presence")));
+  world.request(1, 0, kChunks * kStep);
+  world.run_until([&] { return world.answered(1); });
+  CHECK(world.kernel.answers[1] == Answers{0});
+  CHECK(world.storage->reads.size() == reads);
 }
 
 TEST_CASE("object: what the kernel says it kept decides over what was believed") {
@@ -385,7 +407,7 @@ bool survive(World& world, const DiskFault& disk, int n) {
 
 // What a start after that believes is true, and the rest can be fetched.
 void check_restart(World& world) {
-  world.make(0xff, load_presence(world.path("presence"), kChunks));
+  world.make(0xff, load_presence(world.path("presence")));
   for (uint32_t chunk = 0; chunk < kChunks; chunk++) world.request(100 + chunk, chunk * kStep, kStep);
   world.run_until([&] { return world.object->is_complete(); });
   for (uint32_t chunk = 0; chunk < kChunks; chunk++) {

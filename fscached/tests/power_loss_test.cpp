@@ -103,7 +103,7 @@ struct World {
     run_until([this] { return all_answered(); });
     save(true);
     run_until([this] { return unfinished_saves == 0; });
-    live(file->data(), load_presence(path(), kChunks));
+    live(file->data(), load_presence(path()));
   }
 
   Scratch scratch;
@@ -183,7 +183,7 @@ size_t check_next_life(const Disk& disk) {
   std::optional<Presence> presence;
   if (disk.presence) {
     REQUIRE(os::publish_file(world.path(), *disk.presence, 0600));
-    presence = load_presence(world.path(), kChunks);
+    presence = load_presence(world.path());
   }
   world.live(disk.data, std::move(presence));
   for (uint32_t chunk = 0; chunk < kChunks; chunk++) {

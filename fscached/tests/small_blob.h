@@ -65,11 +65,12 @@ inline Blob some_blob() {
   return blob;
 }
 
-// `known`: bit i = the image uses chunk i.
-inline Result<std::shared_ptr<const BlobLayout>> layout_of(const Buffer& blob, uint32_t known = 0xff) {
+// `known`: bit i = the image uses chunk i. `count`: its table ends there.
+inline Result<std::shared_ptr<const BlobLayout>> layout_of(const Buffer& blob, uint32_t known = 0xff,
+                                                           uint32_t count = kChunks) {
   ChunkTable table;
-  std::vector<Digest> digests(kChunks);
-  for (uint32_t i = 0; i < kChunks; i++) {
+  std::vector<Digest> digests(count);
+  for (uint32_t i = 0; i < count; i++) {
     ChunkSpan span;
     span.uncompressed_offset = i * kStep;
     span.compressed_offset = i * kSize;

@@ -74,8 +74,6 @@ Buffer zstd(ByteView bytes) {
   return out;
 }
 
-void append(Buffer& to, const Buffer& more) { to.insert(to.end(), more.begin(), more.end()); }
-
 Result<Buffer> inflate(Buffer compressed, size_t piece, size_t out_piece = 10000) {
   auto source = make_sniffing_source(std::make_unique<PieceSource>(std::move(compressed), piece), "layer");
   if (!source) return std::move(source).error();
