@@ -104,7 +104,7 @@ unit: unit-tests
 	$(Q)scripts/run-tests unit
 test: ; $(Q)scripts/test
 KERNELS ?= host 6.1 6.12
-kernel-test: all ; $(Q)$(MAKE) MODE=faults all && scripts/install-deps uml && scripts/run-tests $(addprefix --kernel ,$(KERNELS)) kernel
+kernel-test: all ; $(Q)$(MAKE) MODE=faults build/faults/bin/fscached && scripts/install-deps uml && scripts/run-tests $(addprefix --kernel ,$(KERNELS)) kernel
 fuzzers: $(FUZZERS)
 fuzz: ; $(Q)$(MAKE) MODE=fuzz fuzzers && scripts/fuzz $(FUZZ_SECONDS)
 demo: ; $(Q)scripts/demo

@@ -40,10 +40,7 @@ Result<std::string> LineSocket::read_line() {
 
 Result<size_t> LineSocket::receive(MutableBytes into) {
   DescriptorMessage envelope(into.data(), into.size());
-  envelope.make_room();
-  ssize_t size = 0;
-  do size = recvmsg(socket_.get(), &envelope.header, MSG_CMSG_CLOEXEC);
-  while (size < 0 && errno == EINTR);
+  ssize_t size = envelope.receive(socket_.get());
   if (size < 0) return errno_error("control socket");
   if (os::UniqueFd carried = envelope.carried(); carried.valid()) descriptor_ = std::move(carried);
   return static_cast<size_t>(size);
@@ -54,8 +51,7 @@ Result<void> LineSocket::write(const nlohmann::json& message, int descriptor) {
   for (size_t sent = 0; sent < text.size();) {
     DescriptorMessage envelope(text.data() + sent, text.size() - sent);
     if (sent == 0) envelope.carry(descriptor);
-    ssize_t size = sendmsg(socket_.get(), &envelope.header, MSG_NOSIGNAL);
-    if (size < 0 && errno == EINTR) continue;
+    ssize_t size = envelope.send(socket_.get());
     if (size < 0) return errno_error("control socket");
     sent += static_cast<size_t>(size);
   }

@@ -14,12 +14,6 @@ namespace {
 
 constexpr uint64_t kMaxDataFileSize = uint64_t{1} << 44;
 
-}  // namespace
-
-std::string presence_path_of(std::string_view blob) { return fmt::format("blobs/{}.presence", blob); }
-
-namespace {
-
 // What a file that is not there any more held, nobody may believe of its successor: not after a power loss
 // either, hence gone for good while the new one still has the wrong size.
 Result<void> forget_presence(std::string_view blob) {
@@ -30,6 +24,8 @@ Result<void> forget_presence(std::string_view blob) {
 }
 
 }  // namespace
+
+std::string presence_path_of(std::string_view blob) { return fmt::format("blobs/{}.presence", blob); }
 
 bool held_by_others(int fd) {
   if (fcntl(fd, F_SETLEASE, F_WRLCK) != 0) return true;

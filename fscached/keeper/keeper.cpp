@@ -1,6 +1,5 @@
 #include "fscached/keeper/keeper.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
@@ -14,7 +13,7 @@
 #include "erofs-format/base/log.h"
 #include "fscached/keeper/notify.h"
 #include "fscached/keeper/worker_process.h"
-#include "fscached/storage/blob_name.h"
+#include "fscached/storage/blob_file.h"
 
 namespace fscached::keeper {
 
@@ -167,27 +166,15 @@ void Keeper::handle(const Message& message) {
       if (!announced_) notify("READY=1\nSTATUS=serving");
       announced_ = true;
       return;
-    case Op::attach: {
-      auto attached = attach(message);
-      if (!attached) reply(message.request, attached);
-      return;
-    }
+    case Op::attach: return reply_failure(message.request, attach(message));
     case Op::set_mark: return reply(message.request, mechanism_->set_mark(message));
     case Op::let_go: {
       mechanism_->let_go(message.id);
       return release_files();
     }
-    case Op::mount: {
-      auto mounted = mount(message);
-      if (!mounted) reply(message.request, mounted);
-      return;
-    }
+    case Op::mount: return reply_failure(message.request, mount(message));
     case Op::unmount: return reply(message.request, unmount(message));
-    case Op::open_blob: {
-      auto opened = open_blob(message);
-      if (!opened) reply(message.request, opened);
-      return;
-    }
+    case Op::open_blob: return reply_failure(message.request, open_blob(message));
     case Op::forget: return reply(message.request, forget(message));
     default: warn(fmt::format("the worker sent a message of kind {}", static_cast<uint32_t>(message.op)));
   }
@@ -206,6 +193,11 @@ void Keeper::reply(uint32_t request, const Result<void>& result, Message answer,
   answer.request = request;
   if (!result) fail_message(answer, result.error());
   send(answer, descriptor);
+}
+
+// Of what answers by itself when it succeeds, now or later.
+void Keeper::reply_failure(uint32_t request, const Result<void>& result) {
+  if (!result) reply(request, result);
 }
 
 // --- what the worker asks for ------------------------------------------------
@@ -273,13 +265,10 @@ Result<void> Keeper::forget(const Message& message) {
 // Folders only root may enter. What root owns and what is called like a blob, and nothing else: a worker that
 // was taken over reads no other file of the host through us.
 Result<void> Keeper::open_blob(const Message& message) {
-  std::string blob(message.blob, kBlobIdLength);
-  TRY(check_blob_id(blob));
-  std::string path = text_of(message.path) + "/" + blob;
-  TRY_ASSIGN(os::UniqueFd file, os::open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
-  TRY_ASSIGN(struct stat status, os::stat_of(file.get(), path));
-  if (!S_ISREG(status.st_mode)) return make_error(Code::io, path + ": not a regular file");
-  if (status.st_uid != 0) return errno_error(path, EACCES);
+  std::string folder = text_of(message.path), blob(message.blob, kBlobIdLength);
+  TRY_ASSIGN(os::UniqueFd file, open_blob_file(folder, blob));
+  TRY_ASSIGN(struct stat status, os::stat_of(file.get(), folder + "/" + blob));
+  if (status.st_uid != 0) return errno_error(folder + "/" + blob, EACCES);
   reply(message.request, {}, {}, file.get());
   return {};
 }

@@ -71,6 +71,7 @@ class Keeper {
   Result<void> open_blob(const Message& message);
   Result<void> forget(const Message& message);
   void reply(uint32_t request, const Result<void>& result, Message answer = {}, int descriptor = -1);
+  void reply_failure(uint32_t request, const Result<void>& result);
   void send(const Message& message, int descriptor = -1);
 
   void mounting_done(uint32_t id);

@@ -24,23 +24,16 @@ void fail_message(Message& message, const Error& error) {
 }
 
 Result<void> send_message(int socket, const Message& message, int descriptor) {
-  // sendmsg takes one pointer type for both directions; sending only reads.
-  DescriptorMessage envelope(const_cast<Message*>(&message), sizeof(message));
+  DescriptorMessage envelope(&message, sizeof(message));
   envelope.carry(descriptor);
-  ssize_t sent = 0;
-  do sent = sendmsg(socket, &envelope.header, MSG_NOSIGNAL);
-  while (sent < 0 && errno == EINTR);
-  if (sent < 0) return errno_error("keeper socket: send");
+  if (envelope.send(socket) < 0) return errno_error("keeper socket: send");
   return {};
 }
 
 Result<Received> receive_message(int socket) {
   Received received;
   DescriptorMessage envelope(&received.message, sizeof(received.message));
-  envelope.make_room();
-  ssize_t size = 0;
-  do size = recvmsg(socket, &envelope.header, MSG_CMSG_CLOEXEC);
-  while (size < 0 && errno == EINTR);
+  ssize_t size = envelope.receive(socket);
   if (size < 0 && errno != ECONNRESET) return errno_error("keeper socket: receive");
   if (size <= 0) return make_error(Code::cancelled, "keeper socket: the other end is gone");
   received.descriptor = envelope.carried();

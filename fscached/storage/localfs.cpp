@@ -1,12 +1,11 @@
 #include "fscached/storage/localfs.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <map>
 
 #include "erofs-format/base/os.h"
-#include "fscached/storage/blob_name.h"
+#include "fscached/storage/blob_file.h"
 
 namespace fscached {
 namespace {
@@ -59,18 +58,9 @@ class LocalFs final : public Storage {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
-// O_NONBLOCK: a FIFO under a blob's name must not stop the loop.
-Result<os::UniqueFd> open_here(const std::string& blob_id, const std::string& path) {
-  TRY(check_blob_id(blob_id));
-  TRY_ASSIGN(os::UniqueFd fd, os::open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
-  TRY_ASSIGN(struct stat status, os::stat_of(fd.get(), path));
-  if (!S_ISREG(status.st_mode)) return make_error(Code::io, path + ": not a regular file");
-  return fd;
-}
-
 // `opened` runs at once, or later, and not when this storage is gone by then.
 void LocalFs::open(const std::string& blob_id, Opened opened) {
-  auto fd = open_here(blob_id, path_of(blob_id));
+  auto fd = open_blob_file(directory_, blob_id);
   if (fd || fd.error().sys_errno != EACCES || !open_elsewhere_) return opened(std::move(fd));
   open_elsewhere_(
       directory_, blob_id,
