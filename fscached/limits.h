@@ -12,25 +12,9 @@ inline constexpr unsigned kLoopRingEntries = 256;       // submissions handed ov
 inline constexpr size_t kMaxIoBytes = 1u << 30;         // one read or write
 inline constexpr uint64_t kMaxTimerMs = 1'000'000'000;  // some 11 days
 
-// --- fetching ---
-inline constexpr size_t kMaxResponseHeadBytes = 64 << 10;
-inline constexpr size_t kMaxResponseHeaders = 128;
-inline constexpr size_t kMaxErrorBodyBytes = 64 << 10;  // drained to keep a connection, then dropped
-inline constexpr size_t kMaxDocumentBytes = 4 << 20;    // a manifest or an index
+// --- fetching (what holds for every HTTP request: erofs-format/registry/limits.h) ---
 inline constexpr uint64_t kMaxBootstrapLayerBytes = 512 << 20;
 inline constexpr unsigned kMaxManifestsTried = 16;  // of an index, for this machine
-inline constexpr size_t kMaxTokenBytes = 64 << 10;  // a token service's whole answer
-inline constexpr unsigned kMaxRedirects = 5;
-inline constexpr unsigned kMaxTokensPerRead = 2;
-inline constexpr unsigned kMaxAttempts = 4;  // of one read, the first included
-inline constexpr uint64_t kBackoffMaxMs = 5'000;
-inline constexpr uint64_t kMaxRetryAfterMs = 30'000;
-inline constexpr long kMaxConnectionsPerOrigin = 8;
-inline constexpr long kMinBytesPerSecond = 1024;           // slower is a stall
-inline constexpr size_t kReceiveBufferBytes = 128 << 10;   // of each connection
-inline constexpr size_t kIdleTransfers = 16;               // kept for their buffers
-inline constexpr uint64_t kRedirectMemoryMs = 5 * 60'000;  // how long a redirect's target is used again
-inline constexpr size_t kMaxRedirectMemory = 1024;         // blobs
 
 // --- kernel events ---
 inline constexpr size_t kMaxPendingEvents = 4096;   // read and not answered; further ones stay in the kernel

@@ -2,8 +2,6 @@
 
 #include <poll.h>
 
-#include "fscached/limits.h"
-
 namespace fscached {
 namespace {
 
@@ -21,52 +19,19 @@ int curl_mask_of(int32_t mask) {
 }  // namespace
 
 Result<std::unique_ptr<CurlLoop>> CurlLoop::create(Loop& loop) {
-  // Once a process; not thread-safe before 7.84, and done here on the loop's only thread.
-  static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
-  CURLM* multi = ready == CURLE_OK ? curl_multi_init() : nullptr;
-  if (multi == nullptr) return make_error(Code::internal, "libcurl: cannot be initialised");
+  TRY_ASSIGN(CURLM * multi, make_multi());
   std::unique_ptr<CurlLoop> self(new CurlLoop(loop, multi));
   curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
   curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, self.get());
   curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
   curl_multi_setopt(multi, CURLMOPT_TIMERDATA, self.get());
-  curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
-  curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, kMaxConnectionsPerOrigin);
-  curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, 2 * kMaxConnectionsPerOrigin);
   return self;
 }
 
 CurlLoop::~CurlLoop() {
-  alive_.reset();
-  for (CURL* easy : idle_) curl_easy_cleanup(easy);
-  curl_multi_cleanup(multi_);  // closes connections, so that on_socket() takes the last polls away
+  close();  // so that on_socket() takes the last polls away
   for (auto& [fd, watch] : watches_) loop_.cancel(watch.poll);
   loop_.cancel(timer_);
-}
-
-CURL* CurlLoop::acquire() {
-  if (idle_.empty()) return curl_easy_init();
-  CURL* easy = idle_.back();
-  idle_.pop_back();
-  return easy;
-}
-
-void CurlLoop::release(CURL* easy) {
-  if (idle_.size() >= kIdleTransfers) return curl_easy_cleanup(easy);
-  curl_easy_reset(easy);
-  idle_.push_back(easy);
-}
-
-Result<void> CurlLoop::start(CURL* easy, Done done) {
-  running_[easy] = std::move(done);
-  CURLMcode code = curl_multi_add_handle(multi_, easy);
-  if (code == CURLM_OK) return {};
-  running_.erase(easy);
-  return make_error(Code::internal, std::string("libcurl: ") + curl_multi_strerror(code));
-}
-
-void CurlLoop::stop(CURL* easy) {
-  if (running_.erase(easy) != 0) curl_multi_remove_handle(multi_, easy);
 }
 
 int CurlLoop::on_socket(CURL*, curl_socket_t fd, int what, void* self_pointer, void*) {
@@ -92,9 +57,7 @@ void CurlLoop::arm(curl_socket_t fd) {
 
 void CurlLoop::ready(curl_socket_t fd, int32_t mask) {
   watches_[fd].poll = 0;
-  std::weak_ptr<bool> alive = alive_;
-  act(fd, curl_mask_of(mask));
-  if (alive.expired()) return;
+  if (!act(fd, curl_mask_of(mask))) return;
   auto watch = watches_.find(fd);
   if (watch != watches_.end() && watch->second.poll == 0) arm(fd);
 }
@@ -111,28 +74,11 @@ int CurlLoop::on_timer(CURLM*, long timeout_ms, void* self_pointer) {
   return 0;
 }
 
-void CurlLoop::act(curl_socket_t fd, int mask) {
+// False: a transfer's end was the end of this object.
+bool CurlLoop::act(curl_socket_t fd, int mask) {
   int running = 0;
-  curl_multi_socket_action(multi_, fd, mask, &running);
-  take_finished();
-}
-
-// One at a time: a callback may stop others that have finished too, or end this object.
-void CurlLoop::take_finished() {
-  std::weak_ptr<bool> alive = alive_;
-  int left = 0;
-  while (CURLMsg* message = curl_multi_info_read(multi_, &left)) {
-    if (message->msg != CURLMSG_DONE) continue;
-    CURL* easy = message->easy_handle;
-    CURLcode code = message->data.result;
-    auto found = running_.find(easy);
-    if (found == running_.end()) continue;
-    Done done = std::move(found->second);
-    running_.erase(found);
-    curl_multi_remove_handle(multi_, easy);
-    done(code);
-    if (alive.expired()) return;
-  }
+  curl_multi_socket_action(multi(), fd, mask, &running);
+  return take_finished();
 }
 
 }  // namespace fscached

@@ -1,56 +1,37 @@
-// libcurl's multi interface driven by the event loop: one poll a socket, one timer.
+// The transport of the daemon: libcurl's sockets and timers on the event loop, one poll a socket.
 #pragma once
 
-#include <curl/curl.h>
-
-#include <functional>
-#include <memory>
-#include <unordered_map>
-#include <vector>
-
+#include "erofs-format/registry/transport.h"
 #include "fscached/loop.h"
 
 namespace fscached {
 
-class CurlLoop {
+class CurlLoop final : public registry::Transport {
  public:
-  using Done = std::function<void(CURLcode)>;
-
   static Result<std::unique_ptr<CurlLoop>> create(Loop& loop);
-  // Every handle has been stopped and released.
-  ~CurlLoop();
-  CurlLoop(const CurlLoop&) = delete;
-  CurlLoop& operator=(const CurlLoop&) = delete;
+  ~CurlLoop() override;
 
-  // A handle without options; given back by release() when it is not running. Null: out of memory.
-  CURL* acquire();
-  void release(CURL* easy);
-
-  // `done` runs on the loop, never inside start(); it may start, stop and release.
-  Result<void> start(CURL* easy, Done done);
-  // Ends a transfer under way: its `done` does not run.
-  void stop(CURL* easy);
+  TimerId after_ms(uint64_t milliseconds, std::function<void()> fired) override {
+    return loop_.after_ms(milliseconds, [fired = std::move(fired)](int32_t) { fired(); });
+  }
+  void cancel_timer(TimerId id) override { loop_.cancel(id); }
+  uint64_t now_ms() const override { return loop_.now_ns() / 1'000'000; }
 
  private:
   struct Watch {
     uint32_t events = 0;
     Loop::Id poll = 0;
   };
-  CurlLoop(Loop& loop, CURLM* multi) : loop_(loop), multi_(multi) {}
+  CurlLoop(Loop& loop, CURLM* multi) : Transport(multi), loop_(loop) {}
   static int on_socket(CURL*, curl_socket_t fd, int what, void* self, void*);
   static int on_timer(CURLM*, long timeout_ms, void* self);
   void arm(curl_socket_t fd);
   void ready(curl_socket_t fd, int32_t mask);
-  void act(curl_socket_t fd, int mask);
-  void take_finished();
+  bool act(curl_socket_t fd, int mask);
 
   Loop& loop_;
-  CURLM* multi_;
   Loop::Id timer_ = 0;
   std::unordered_map<curl_socket_t, Watch> watches_;
-  std::unordered_map<CURL*, Done> running_;
-  std::vector<CURL*> idle_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace fscached

@@ -5,26 +5,27 @@
 #include <unordered_map>
 
 #include "erofs-format/image/manifest.h"
-#include "fscached/limits.h"
+#include "erofs-format/registry/call.h"
+#include "erofs-format/registry/limits.h"
 #include "fscached/storage/blob_name.h"
-#include "fscached/storage/blob_read.h"
+#include "fscached/storage/curl_loop.h"
 
 namespace fscached {
 namespace {
 
 class HttpStorage final : public Registry {
  public:
-  HttpStorage(Loop& loop, std::unique_ptr<CurlLoop> curl, registry::Url base, std::string prefix,
+  HttpStorage(std::unique_ptr<CurlLoop> curl, registry::Url base, std::string prefix,
               StorageCounters& counters, const StorageOptions& options)
       : options_(options),
         base_(std::move(base)),
         prefix_(std::move(prefix)),
         curl_(std::move(curl)),
-        origin_{loop, *curl_, options_, counters} {
+        origin_{*curl_, options_, counters} {
     origin_.random.seed(std::random_device{}());
   }
   void use_tokens() {
-    origin_.tokens = std::make_unique<TokenSource>(origin_.loop, *curl_, options_, origin_.counters);
+    origin_.tokens = std::make_unique<registry::TokenSource>(*curl_, options_, origin_.counters);
   }
 
   FetchId read(const std::string& blob_id, uint64_t offset, std::span<uint8_t> into, Done done) override;
@@ -34,46 +35,47 @@ class HttpStorage final : public Registry {
   std::string describe() const override { return base_.public_text(); }
 
  private:
-  using Shared = std::shared_ptr<BlobRead>;
+  using Shared = std::shared_ptr<registry::Call>;
   // `done` learns which read it was: null when there was none, because the target is an error.
-  using ReadDone = std::function<void(const BlobRead*, Result<void>)>;
-  FetchId start(Result<ReadTarget> target, ReadDone done);
-  Result<ReadTarget> blob(const std::string& blob_id, uint64_t offset, std::span<uint8_t> into) const;
-  Result<ReadTarget> document(const std::string& reference) const;
+  using ReadDone = std::function<void(const registry::Call*, Result<void>)>;
+  FetchId start(Result<registry::CallTarget> target, ReadDone done);
+  Result<registry::CallTarget> blob(const std::string& blob_id, uint64_t offset,
+                                    std::span<uint8_t> into) const;
+  Result<registry::CallTarget> document(const std::string& reference) const;
 
   const StorageOptions options_;
   const registry::Url base_;
   const std::string prefix_;
   std::unique_ptr<CurlLoop> curl_;  // outlives all that transfers through it
-  HttpOrigin origin_;
+  registry::HttpOrigin origin_;
   std::unordered_map<FetchId, Shared> reads_;
   FetchId next_id_ = 1;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
-Result<ReadTarget> HttpStorage::blob(const std::string& blob_id, uint64_t offset,
-                                     std::span<uint8_t> into) const {
+Result<registry::CallTarget> HttpStorage::blob(const std::string& blob_id, uint64_t offset,
+                                               std::span<uint8_t> into) const {
   TRY(check_blob_id(blob_id));
   TRY_ASSIGN(registry::Url url, registry::join_url(base_, prefix_ + blob_id));
-  return ReadTarget{std::move(url), blob_id, offset, into};
+  return registry::CallTarget{std::move(url), blob_id, offset, into};
 }
 
-Result<ReadTarget> HttpStorage::document(const std::string& reference) const {
+Result<registry::CallTarget> HttpStorage::document(const std::string& reference) const {
   TRY(registry::check_reference(reference));
-  ReadTarget target;
+  registry::CallTarget target;
   TRY_ASSIGN(target.url, registry::join_url(base_, "manifests/" + reference));
   target.accept =
       fmt::format("{}, {}, {}, {}", kOciIndexType, kOciManifestType, kDockerIndexType, kDockerManifestType);
-  target.text_limit = kMaxDocumentBytes;
+  target.text_limit = registry::kMaxDocumentBytes;
   return target;
 }
 
-Storage::FetchId HttpStorage::start(Result<ReadTarget> target, ReadDone done) {
+Storage::FetchId HttpStorage::start(Result<registry::CallTarget> target, ReadDone done) {
   FetchId id = next_id_++;
   if (!target) {
     origin_.counters.failures++;
-    origin_.loop.after_ms(0, [alive = std::weak_ptr<bool>(alive_), done = std::move(done),
-                              error = std::move(target).error()](int32_t) mutable {
+    curl_->after_ms(0, [alive = std::weak_ptr<bool>(alive_), done = std::move(done),
+                        error = std::move(target).error()]() mutable {
       if (!alive.expired()) done(nullptr, std::move(error));
     });
     return id;
@@ -82,7 +84,7 @@ Storage::FetchId HttpStorage::start(Result<ReadTarget> target, ReadDone done) {
     auto keep = reads_.extract(id);  // the read that is calling us
     done(keep.mapped().get(), std::move(result));
   };
-  auto read = std::make_shared<BlobRead>(origin_, std::move(*target), std::move(forget_and_tell));
+  auto read = std::make_shared<registry::Call>(origin_, std::move(*target), std::move(forget_and_tell));
   reads_.emplace(id, read);
   read->start();
   return id;
@@ -90,8 +92,9 @@ Storage::FetchId HttpStorage::start(Result<ReadTarget> target, ReadDone done) {
 
 Storage::FetchId HttpStorage::read(const std::string& blob_id, uint64_t offset, std::span<uint8_t> into,
                                    Done done) {
-  return start(blob(blob_id, offset, into),
-               [done = std::move(done)](const BlobRead*, Result<void> result) { done(std::move(result)); });
+  return start(
+      blob(blob_id, offset, into),
+      [done = std::move(done)](const registry::Call*, Result<void> result) { done(std::move(result)); });
 }
 
 void HttpStorage::cancel(FetchId id) {
@@ -102,7 +105,7 @@ void HttpStorage::cancel(FetchId id) {
 void HttpStorage::size(const std::string& blob_id, std::function<void(Result<uint64_t>)> done) {
   auto byte = std::make_shared<uint8_t>();
   start(blob(blob_id, 0, {byte.get(), 1}), [byte, done = std::move(done), where = base_.public_text()](
-                                               const BlobRead* read, Result<void> result) {
+                                               const registry::Call* read, Result<void> result) {
     std::optional<uint64_t> total = read != nullptr ? read->total() : std::nullopt;
     if (total && (result || *total == 0)) return done(*total);  // of 0 bytes no range can be had
     if (!result) return done(std::move(result).error());
@@ -111,7 +114,7 @@ void HttpStorage::size(const std::string& blob_id, std::function<void(Result<uin
 }
 
 void HttpStorage::manifest(const std::string& reference, std::function<void(Result<Document>)> done) {
-  start(document(reference), [done = std::move(done)](const BlobRead* read, Result<void> result) {
+  start(document(reference), [done = std::move(done)](const registry::Call* read, Result<void> result) {
     if (!result) return done(std::move(result).error());
     done(Document{read->content_type(), read->text()});
   });
@@ -120,7 +123,7 @@ void HttpStorage::manifest(const std::string& reference, std::function<void(Resu
 Result<std::unique_ptr<HttpStorage>> make(Loop& loop, const registry::Url& base, std::string prefix,
                                           StorageCounters& counters, const StorageOptions& options) {
   TRY_ASSIGN(std::unique_ptr<CurlLoop> curl, CurlLoop::create(loop));
-  return std::make_unique<HttpStorage>(loop, std::move(curl), base, std::move(prefix), counters, options);
+  return std::make_unique<HttpStorage>(std::move(curl), base, std::move(prefix), counters, options);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include "erofs-format/base/os.h"
 #include "erofs-format/base/result.h"
+#include "erofs-format/registry/http_options.h"
 #include "fscached/loop.h"
 
 namespace fscached {
@@ -32,24 +33,16 @@ class Storage {
   virtual std::string describe() const = 0;
 };
 
-struct StorageCounters {
-  uint64_t requests = 0;  // sent to servers: redirects, tokens and repetitions included; local reads
-  uint64_t bytes = 0;     // of blobs
-  uint64_t failures = 0;  // reads that ended in an error
-};
+using StorageCounters = registry::TransferCounters;
 
 // Opens FOLDER/BLOB for reading where this process may not. Runs `done` later, once.
 using OpenElsewhere = std::function<void(const std::string& folder, const std::string& blob_id,
                                          std::function<void(Result<os::UniqueFd>)> done)>;
 
-struct StorageOptions {
-  std::string ca_file;                   // trusted besides the system's authorities
-  bool plain_http = false;               // docker:// without TLS also to hosts that are not loopback
-  uint64_t connect_timeout_ms = 10'000;  // name, connection and TLS handshake
-  uint64_t stall_timeout_s = 15;         // so long slower than kMinBytesPerSecond
-  uint64_t read_timeout_ms = 60'000;     // one read with all its repetitions
-  uint64_t backoff_first_ms = 100;       // doubled with each repetition
-  OpenElsewhere open_elsewhere;          // of folders; none = what is closed to us stays closed
+struct StorageOptions : registry::HttpOptions {
+  StorageOptions() { user_agent = "fscached"; }
+  bool plain_http = false;       // docker:// without TLS also to hosts that are not loopback
+  OpenElsewhere open_elsewhere;  // of folders; none = what is closed to us stays closed
 };
 
 // WHERE of `fscached mount --blobs WHERE`: a directory, http(s)://…/ or docker://HOST/NAME.

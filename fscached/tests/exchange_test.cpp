@@ -4,11 +4,13 @@
 #include <string>
 #include <vector>
 
-#include "fscached/storage/exchange.h"
+#include "erofs-format/registry/exchange.h"
+#include "fscached/storage/curl_loop.h"
 #include "fscached/tests/fake_origin.h"
 #include "fscached/tests/storage_client.h"
 
 using namespace fscached;
+using registry::Exchange;
 
 namespace {
 
@@ -18,7 +20,7 @@ struct Wire {
   StorageOptions options = quick_options();
 
   std::unique_ptr<Exchange> get(const std::string& url, std::optional<registry::Reach> sent_from) {
-    HttpRequest request;
+    registry::HttpRequest request;
     request.url = *registry::parse_url(url);
     request.sent_from = sent_from;
     request.timeout_ms = 5000;

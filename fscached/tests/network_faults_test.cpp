@@ -9,11 +9,12 @@
 #include <string>
 #include <vector>
 
-#include "fscached/limits.h"
+#include "erofs-format/registry/limits.h"
 #include "fscached/tests/fake_origin.h"
 #include "fscached/tests/storage_client.h"
 
 using namespace fscached;
+using namespace registry;
 
 namespace {
 

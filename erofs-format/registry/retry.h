@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <optional>
 
-#include "fscached/storage/exchange.h"
+#include "erofs-format/registry/exchange.h"
 
-namespace fscached {
+namespace erofs_format::registry {
 
 // What a status other than 200, 206 and redirects means. 408, 429, 500, 502, 503 and 504 may pass.
 FetchFailure failure_of_status(const ResponseHead& head);
@@ -16,4 +16,4 @@ FetchFailure failure_of_status(const ResponseHead& head);
 std::optional<uint64_t> backoff_ms(unsigned next, uint64_t first_ms, uint64_t random,
                                    std::optional<uint64_t> retry_after_s);
 
-}  // namespace fscached
+}  // namespace erofs_format::registry

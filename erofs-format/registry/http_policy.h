@@ -8,11 +8,11 @@
 #include <optional>
 #include <string>
 
+#include "erofs-format/registry/http_options.h"
 #include "erofs-format/registry/reach.h"
 #include "erofs-format/registry/url.h"
-#include "fscached/storage/storage.h"
 
-namespace fscached {
+namespace erofs_format::registry {
 
 struct ByteRange {
   uint64_t offset = 0;
@@ -20,12 +20,12 @@ struct ByteRange {
 };
 
 struct HttpRequest {
-  registry::Url url;
+  Url url;
   std::string authorization;       // a whole header value; empty = none
   std::optional<ByteRange> range;  // none: the whole body
   std::string accept;              // media types; empty = any
   // Of the server that sent us here: where this request may not lead. None: the operator's own words.
-  std::optional<registry::Reach> sent_from;
+  std::optional<Reach> sent_from;
   uint64_t timeout_ms = 0;
 };
 
@@ -37,14 +37,14 @@ struct TransferHooks {
 
   // Filled by apply_http_policy().
   std::unique_ptr<curl_slist, void (*)(curl_slist*)> headers = {nullptr, curl_slist_free_all};
-  std::optional<registry::Reach> sent_from;
-  std::string refused;                   // why an address was refused
-  std::optional<registry::Reach> reach;  // of the peer, once connected
+  std::optional<Reach> sent_from;
+  std::string refused;         // why an address was refused
+  std::optional<Reach> reach;  // of the peer, once connected
   char message[CURL_ERROR_SIZE] = {};
 };
 
 // `hooks` must not move while the transfer runs.
-Result<void> apply_http_policy(CURL* easy, const HttpRequest& request, const StorageOptions& options,
+Result<void> apply_http_policy(CURL* easy, const HttpRequest& request, const HttpOptions& options,
                                TransferHooks& hooks);
 
 // What a finished transfer's code means.
@@ -55,4 +55,4 @@ struct TransferFailure {
 };
 TransferFailure describe_failure(CURLcode code, const TransferHooks& hooks);
 
-}  // namespace fscached
+}  // namespace erofs_format::registry

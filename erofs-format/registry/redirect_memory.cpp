@@ -1,8 +1,8 @@
-#include "fscached/storage/redirect_memory.h"
+#include "erofs-format/registry/redirect_memory.h"
 
-#include "fscached/limits.h"
+#include "erofs-format/registry/limits.h"
 
-namespace fscached {
+namespace erofs_format::registry {
 
 void RedirectMemory::remember(const std::string& blob_id, Target target, uint64_t now_ms) {
   if (entries_.size() >= kMaxRedirectMemory) entries_.clear();  // only costs a redirect each
@@ -17,4 +17,4 @@ std::optional<RedirectMemory::Target> RedirectMemory::find(const std::string& bl
   return std::nullopt;
 }
 
-}  // namespace fscached
+}  // namespace erofs_format::registry

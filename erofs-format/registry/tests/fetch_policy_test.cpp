@@ -4,12 +4,13 @@
 #include <random>
 #include <string>
 
-#include "fscached/limits.h"
-#include "fscached/storage/redirect_memory.h"
-#include "fscached/storage/response_head.h"
-#include "fscached/storage/retry.h"
+#include "erofs-format/registry/limits.h"
+#include "erofs-format/registry/redirect_memory.h"
+#include "erofs-format/registry/response_head.h"
+#include "erofs-format/registry/retry.h"
 
-using namespace fscached;
+using namespace erofs_format;
+using namespace erofs_format::registry;
 
 namespace {
 

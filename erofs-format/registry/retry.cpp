@@ -1,12 +1,12 @@
-#include "fscached/storage/retry.h"
+#include "erofs-format/registry/retry.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "fscached/limits.h"
+#include "erofs-format/registry/limits.h"
 
-namespace fscached {
+namespace erofs_format::registry {
 
 FetchFailure failure_of_status(const ResponseHead& head) {
   int status = head.status;
@@ -30,4 +30,4 @@ std::optional<uint64_t> backoff_ms(unsigned next, uint64_t first_ms, uint64_t ra
   return std::max(half + random % (half + 1), retry_after_s.value_or(0) * 1000);
 }
 
-}  // namespace fscached
+}  // namespace erofs_format::registry

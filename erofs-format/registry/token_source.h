@@ -6,17 +6,17 @@
 #include <string>
 #include <vector>
 
+#include "erofs-format/registry/exchange.h"
 #include "erofs-format/registry/token.h"
-#include "fscached/storage/exchange.h"
 
-namespace fscached {
+namespace erofs_format::registry {
 
 class TokenSource {
  public:
   using Done = std::function<void(std::optional<FetchFailure>)>;
 
-  TokenSource(Loop& loop, CurlLoop& curl, const StorageOptions& options, StorageCounters& counters)
-      : loop_(loop), curl_(curl), options_(options), counters_(counters) {}
+  TokenSource(Transport& transport, const HttpOptions& options, TransferCounters& counters)
+      : transport_(transport), options_(options), counters_(counters) {}
 
   // For the Authorization header; empty when there is no token, or none that is still good.
   std::string authorization() const;
@@ -25,18 +25,16 @@ class TokenSource {
   void renew(const Exchange& rejected, Done done);
 
  private:
-  void ask(const registry::Url& url, registry::Reach reach);
+  void ask(const Url& url, Reach reach);
   void answered();
   void finish(const std::optional<FetchFailure>& failure);
-  uint64_t now_ms() const { return loop_.now_ns() / 1'000'000; }
 
-  Loop& loop_;
-  CurlLoop& curl_;
-  const StorageOptions& options_;
-  StorageCounters& counters_;
-  registry::TokenCache cache_;
+  Transport& transport_;
+  const HttpOptions& options_;
+  TransferCounters& counters_;
+  TokenCache cache_;
   std::unique_ptr<Exchange> exchange_;
   std::vector<Done> waiting_;
 };
 
-}  // namespace fscached
+}  // namespace erofs_format::registry

@@ -9,15 +9,13 @@
 #include "erofs-format/registry/reach.h"
 #include "erofs-format/registry/url.h"
 
-namespace fscached {
-
-using namespace erofs_format;
+namespace erofs_format::registry {
 
 class RedirectMemory {
  public:
   struct Target {
-    registry::Url url;
-    registry::Reach sent_from = registry::Reach::network;
+    Url url;
+    Reach sent_from = Reach::network;
   };
   void remember(const std::string& blob_id, Target target, uint64_t now_ms);
   std::optional<Target> find(const std::string& blob_id, uint64_t now_ms);
@@ -32,4 +30,4 @@ class RedirectMemory {
   std::unordered_map<std::string, Entry> entries_;
 };
 
-}  // namespace fscached
+}  // namespace erofs_format::registry

@@ -1,31 +1,31 @@
-#include "fscached/storage/exchange.h"
+#include "erofs-format/registry/exchange.h"
 
 #include <fmt/format.h>
 
 #include <cstring>
 
-#include "fscached/limits.h"
+#include "erofs-format/registry/limits.h"
 
-namespace fscached {
+namespace erofs_format::registry {
 
-Exchange::Exchange(CurlLoop& curl, HttpRequest request, MutableBytes into, size_t text_limit)
-    : curl_(curl), request_(std::move(request)), into_(into), text_limit_(text_limit) {}
+Exchange::Exchange(Transport& transport, HttpRequest request, MutableBytes into, size_t text_limit)
+    : transport_(transport), request_(std::move(request)), into_(into), text_limit_(text_limit) {}
 
 Exchange::~Exchange() {
   if (easy_ == nullptr) return;
-  curl_.stop(easy_);
-  curl_.release(easy_);
+  transport_.stop(easy_);
+  transport_.release(easy_);
 }
 
-Result<void> Exchange::start(const StorageOptions& options, std::function<void()> done) {
-  easy_ = curl_.acquire();
+Result<void> Exchange::start(const HttpOptions& options, std::function<void()> done) {
+  easy_ = transport_.acquire();
   if (easy_ == nullptr) return make_error(Code::internal, "libcurl: out of memory");
   done_ = std::move(done);
   hooks_.on_header = on_header;
   hooks_.on_body = on_body;
   hooks_.user = this;
   TRY(apply_http_policy(easy_, request_, options, hooks_));
-  return curl_.start(easy_, [this](CURLcode code) { finish(code); });
+  return transport_.start(easy_, [this](CURLcode code) { finish(code); });
 }
 
 size_t Exchange::on_header(char* data, size_t size, size_t count, void* self) {
@@ -130,4 +130,4 @@ void Exchange::finish(CURLcode code) {
   done();
 }
 
-}  // namespace fscached
+}  // namespace erofs_format::registry

@@ -9,9 +9,7 @@
 #include "erofs-format/base/bytes.h"
 #include "erofs-format/base/result.h"
 
-namespace fscached {
-
-using namespace erofs_format;
+namespace erofs_format::registry {
 
 // "bytes 0-9/100", "bytes 0-9/*", "bytes */100"
 struct ContentRange {
@@ -39,4 +37,4 @@ Result<ResponseHead> parse_response_head(ByteView head);
 
 Result<ContentRange> parse_content_range(std::string_view value);
 
-}  // namespace fscached
+}  // namespace erofs_format::registry

@@ -5,11 +5,11 @@
 #include <optional>
 #include <string>
 
-#include "fscached/storage/curl_loop.h"
-#include "fscached/storage/http_policy.h"
-#include "fscached/storage/response_head.h"
+#include "erofs-format/registry/http_policy.h"
+#include "erofs-format/registry/response_head.h"
+#include "erofs-format/registry/transport.h"
 
-namespace fscached {
+namespace erofs_format::registry {
 
 struct FetchFailure {
   Error error;
@@ -21,14 +21,14 @@ class Exchange {
  public:
   // The body of a 206 (or of a 200 that is exactly what was asked) goes to `into`, which has the size of the
   // request's range. Without a range, a 200's body of at most `text_limit` bytes is kept as text.
-  Exchange(CurlLoop& curl, HttpRequest request, MutableBytes into, size_t text_limit);
+  Exchange(Transport& transport, HttpRequest request, MutableBytes into, size_t text_limit);
   // Ends it when it is still under way; `done` does not run then.
   ~Exchange();
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
 
   // `done` may destroy this object.
-  Result<void> start(const StorageOptions& options, std::function<void()> done);
+  Result<void> start(const HttpOptions& options, std::function<void()> done);
 
   // After `done`: nothing when a whole response came, whatever its status.
   const std::optional<FetchFailure>& failure() const { return failure_; }
@@ -37,7 +37,7 @@ class Exchange {
   bool accepted() const { return accepted_; }
   size_t received() const { return received_; }  // bytes put into `into`
   const std::string& text() const { return text_; }
-  registry::Reach reach() const { return hooks_.reach.value_or(registry::Reach::network); }
+  Reach reach() const { return hooks_.reach.value_or(Reach::network); }
   const HttpRequest& request() const { return request_; }
 
  private:
@@ -50,7 +50,7 @@ class Exchange {
   void finish(CURLcode code);
   bool fail(Error error);
 
-  CurlLoop& curl_;
+  Transport& transport_;
   HttpRequest request_;
   MutableBytes into_;
   size_t text_limit_;
@@ -68,4 +68,4 @@ class Exchange {
   std::optional<FetchFailure> failure_;
 };
 
-}  // namespace fscached
+}  // namespace erofs_format::registry

@@ -8,28 +8,27 @@
 #include <random>
 #include <string>
 
-#include "fscached/storage/exchange.h"
-#include "fscached/storage/redirect_memory.h"
-#include "fscached/storage/token_source.h"
+#include "erofs-format/registry/exchange.h"
+#include "erofs-format/registry/redirect_memory.h"
+#include "erofs-format/registry/token_source.h"
 
-namespace fscached {
+namespace erofs_format::registry {
 
 // What the reads of one storage share.
 struct HttpOrigin {
-  Loop& loop;
-  CurlLoop& curl;
-  const StorageOptions& options;
-  StorageCounters& counters;
+  Transport& transport;
+  const HttpOptions& options;
+  TransferCounters& counters;
   RedirectMemory redirects = {};
   std::minstd_rand random = {};
   std::unique_ptr<TokenSource> tokens = nullptr;  // registries only
 
-  uint64_t now_ms() const { return loop.now_ns() / 1'000'000; }
+  uint64_t now_ms() const { return transport.now_ms(); }
 };
 
 // What is read: a range of a blob, or a document (`into` is empty then, `text_limit` is not 0).
-struct ReadTarget {
-  registry::Url url;
+struct CallTarget {
+  Url url;
   std::string blob_id = {};  // empty: no redirect is remembered
   uint64_t offset = 0;
   MutableBytes into = {};
@@ -37,14 +36,14 @@ struct ReadTarget {
   size_t text_limit = 0;
 };
 
-class BlobRead : public std::enable_shared_from_this<BlobRead> {
+class Call : public std::enable_shared_from_this<Call> {
  public:
   using Done = std::function<void(Result<void>)>;
 
-  BlobRead(HttpOrigin& origin, ReadTarget target, Done done);
-  ~BlobRead();
-  BlobRead(const BlobRead&) = delete;
-  BlobRead& operator=(const BlobRead&) = delete;
+  Call(HttpOrigin& origin, CallTarget target, Done done);
+  ~Call();
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
 
   // `done` runs later, once.
   void start();
@@ -69,8 +68,8 @@ class BlobRead : public std::enable_shared_from_this<BlobRead> {
   std::string name() const;
 
   HttpOrigin& origin_;
-  Loop& loop_;
-  const ReadTarget target_;
+  Transport& transport_;
+  const CallTarget target_;
   Done done_;
 
   size_t got_ = 0;
@@ -78,20 +77,20 @@ class BlobRead : public std::enable_shared_from_this<BlobRead> {
   unsigned tokens_asked_ = 0;
   unsigned hops_ = 0;
   bool from_memory_ = false;  // the URL is a remembered redirect
-  registry::Url url_;
+  Url url_;
   // A remembered server whose answer was no answer to what was asked.
   struct Liar {
     std::string origin;
     FetchFailure failure;
   };
   std::optional<Liar> liar_;
-  std::optional<registry::Reach> sent_from_;
+  std::optional<Reach> sent_from_;
   std::unique_ptr<Exchange> exchange_;
   std::optional<uint64_t> total_;
   std::string text_;
   std::string content_type_;
-  Loop::Id timer_ = 0;     // start, pause or end
-  Loop::Id deadline_ = 0;  // of the whole read
+  Transport::TimerId timer_ = 0;     // start, pause or end
+  Transport::TimerId deadline_ = 0;  // of the whole call
 };
 
-}  // namespace fscached
+}  // namespace erofs_format::registry

@@ -3,10 +3,11 @@
 #include <cstdlib>
 #include <string>
 
-#include "fscached/limits.h"
-#include "fscached/storage/response_head.h"
+#include "erofs-format/registry/limits.h"
+#include "erofs-format/registry/response_head.h"
 
-using namespace fscached;
+using namespace erofs_format;
+using namespace erofs_format::registry;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Result<ResponseHead> head = parse_response_head({data, size});

@@ -1,47 +1,47 @@
-#include "fscached/storage/blob_read.h"
+#include "erofs-format/registry/call.h"
 
 #include <fmt/format.h>
 
+#include "erofs-format/registry/limits.h"
 #include "erofs-format/registry/redirect.h"
-#include "fscached/limits.h"
-#include "fscached/storage/retry.h"
+#include "erofs-format/registry/retry.h"
 
-namespace fscached {
+namespace erofs_format::registry {
 
-BlobRead::BlobRead(HttpOrigin& origin, ReadTarget target, Done done)
-    : origin_(origin), loop_(origin.loop), target_(std::move(target)), done_(std::move(done)) {}
+Call::Call(HttpOrigin& origin, CallTarget target, Done done)
+    : origin_(origin), transport_(origin.transport), target_(std::move(target)), done_(std::move(done)) {}
 
 // The storage may be gone by now: its user may end it from within `done`.
-BlobRead::~BlobRead() {
-  loop_.cancel(timer_);
-  loop_.cancel(deadline_);
+Call::~Call() {
+  transport_.cancel_timer(timer_);
+  transport_.cancel_timer(deadline_);
 }
 
-std::string BlobRead::name() const {
+std::string Call::name() const {
   if (target_.text_limit > 0) return target_.url.public_text();
   return fmt::format("{}: {} bytes at {}", target_.url.public_text(), target_.into.size(), target_.offset);
 }
 
-void BlobRead::start() {
-  deadline_ = loop_.after_ms(origin_.options.read_timeout_ms, [this](int32_t) {
+void Call::start() {
+  deadline_ = transport_.after_ms(origin_.options.read_timeout_ms, [this] {
     finish(make_error(Code::timeout, fmt::format("{}: not done after {} ms ({} attempts, {} bytes)", name(),
                                                  origin_.options.read_timeout_ms, attempts_, got_)));
   });
-  timer_ = loop_.after_ms(0, [this](int32_t) {
+  timer_ = transport_.after_ms(0, [this] {
     if (target_.into.empty() && target_.text_limit == 0) return finish({});
     attempt();
   });
 }
 
-void BlobRead::cancel() {
+void Call::cancel() {
   exchange_.reset();
-  loop_.cancel(timer_);
-  loop_.cancel(deadline_);
-  timer_ = loop_.after_ms(
-      0, [this](int32_t) { finish(make_error(Code::cancelled, name() + ": read cancelled")); });
+  transport_.cancel_timer(timer_);
+  transport_.cancel_timer(deadline_);
+  timer_ =
+      transport_.after_ms(0, [this] { finish(make_error(Code::cancelled, name() + ": read cancelled")); });
 }
 
-void BlobRead::attempt() {
+void Call::attempt() {
   attempts_++;
   hops_ = 0;
   std::optional<RedirectMemory::Target> known = origin_.redirects.find(target_.blob_id, origin_.now_ms());
@@ -51,7 +51,7 @@ void BlobRead::attempt() {
   send();
 }
 
-void BlobRead::send() {
+void Call::send() {
   HttpRequest request;
   request.url = url_;
   request.sent_from = sent_from_;
@@ -61,14 +61,14 @@ void BlobRead::send() {
   // A token belongs to the registry's origin and goes nowhere else.
   if (origin_.tokens != nullptr && url_.origin() == target_.url.origin())
     request.authorization = origin_.tokens->authorization();
-  exchange_ = std::make_unique<Exchange>(origin_.curl, std::move(request), target_.into.subspan(got_),
+  exchange_ = std::make_unique<Exchange>(origin_.transport, std::move(request), target_.into.subspan(got_),
                                          target_.text_limit);
   origin_.counters.requests++;
   Result<void> started = exchange_->start(origin_.options, [this] { answered(); });
   if (!started) failed({std::move(started).error()});
 }
 
-void BlobRead::answered() {
+void Call::answered() {
   got_ += exchange_->received();
   origin_.counters.bytes += exchange_->received();
   const ResponseHead& head = exchange_->head();
@@ -80,14 +80,14 @@ void BlobRead::answered() {
   }
   learn(head);
   if (exchange_->accepted()) return finish({});
-  if (registry::is_redirect(head.status)) return follow(head);
+  if (is_redirect(head.status)) return follow(head);
   FetchFailure failure = failure_of_status(head);
   if (back_to_origin()) return;
   if (head.status == 401 && origin_.tokens != nullptr && hops_ == 0) return authorize();
   failed(std::move(failure));
 }
 
-void BlobRead::learn(const ResponseHead& head) {
+void Call::learn(const ResponseHead& head) {
   if (head.content_range && head.content_range->total) total_ = head.content_range->total;
   if (head.status == 200) total_ = head.content_length;
   if (!exchange_->accepted()) return;
@@ -96,7 +96,7 @@ void BlobRead::learn(const ResponseHead& head) {
 }
 
 // A remembered target that fails has run out, most likely: ask the origin again, in the same attempt.
-bool BlobRead::back_to_origin() {
+bool Call::back_to_origin() {
   if (!from_memory_) return false;
   origin_.redirects.forget(target_.blob_id);
   from_memory_ = false;
@@ -107,11 +107,11 @@ bool BlobRead::back_to_origin() {
   return true;
 }
 
-void BlobRead::follow(const ResponseHead& head) {
+void Call::follow(const ResponseHead& head) {
   if (++hops_ > kMaxRedirects)
     return failed({make_error(Code::network, fmt::format("more than {} redirects", kMaxRedirects))});
-  registry::Reach reach = sent_from_.value_or(exchange_->reach());
-  Result<registry::Url> target = registry::redirect_target(url_, reach, head.location);
+  Reach reach = sent_from_.value_or(exchange_->reach());
+  Result<Url> target = redirect_target(url_, reach, head.location);
   if (!target) return failed({std::move(target).error()});
   // What proved wrong is not asked again by the same read.
   if (liar_ && target->origin() == liar_->origin) return failed(liar_->failure);
@@ -121,19 +121,19 @@ void BlobRead::follow(const ResponseHead& head) {
 }
 
 // Twice: a token may run out under way, and the second is fresh for certain.
-void BlobRead::authorize() {
+void Call::authorize() {
   if (tokens_asked_++ == kMaxTokensPerRead)
     return failed({make_error(Code::auth, "the server answered 401 to a fresh token")});
-  std::weak_ptr<BlobRead> self = weak_from_this();
+  std::weak_ptr<Call> self = weak_from_this();
   origin_.tokens->renew(*exchange_, [self](std::optional<FetchFailure> failure) {
-    std::shared_ptr<BlobRead> read = self.lock();
+    std::shared_ptr<Call> read = self.lock();
     if (read == nullptr || !read->done_) return;
     if (failure) return read->failed(std::move(*failure));
     read->send();
   });
 }
 
-void BlobRead::failed(FetchFailure failure) {
+void Call::failed(FetchFailure failure) {
   std::optional<uint64_t> pause;
   if (failure.retryable && attempts_ < kMaxAttempts) {
     pause =
@@ -145,23 +145,23 @@ void BlobRead::failed(FetchFailure failure) {
     return finish(std::move(failure.error).within(name()));
   }
   exchange_.reset();
-  timer_ = loop_.after_ms(*pause, [this](int32_t) { attempt(); });
+  timer_ = transport_.after_ms(*pause, [this] { attempt(); });
 }
 
 // The caller's `done` may destroy the storage, and this object with it.
-void BlobRead::finish(Result<void> result) {
+void Call::finish(Result<void> result) {
   if (!done_) return;
   if (result && hops_ > 0 && !target_.blob_id.empty()) {
-    registry::Reach from = sent_from_.value_or(registry::Reach::network);
+    Reach from = sent_from_.value_or(Reach::network);
     origin_.redirects.remember(target_.blob_id, {url_, from}, origin_.now_ms());
   }
   if (!result) origin_.counters.failures++;
   exchange_.reset();
-  loop_.cancel(timer_);
-  loop_.cancel(deadline_);
+  transport_.cancel_timer(timer_);
+  transport_.cancel_timer(deadline_);
   Done done = std::move(done_);
   done_ = nullptr;
   done(std::move(result));
 }
 
-}  // namespace fscached
+}  // namespace erofs_format::registry

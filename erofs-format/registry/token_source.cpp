@@ -1,12 +1,12 @@
-#include "fscached/storage/token_source.h"
+#include "erofs-format/registry/token_source.h"
 
-#include "fscached/limits.h"
-#include "fscached/storage/retry.h"
+#include "erofs-format/registry/limits.h"
+#include "erofs-format/registry/retry.h"
 
-namespace fscached {
+namespace erofs_format::registry {
 
 std::string TokenSource::authorization() const {
-  return cache_.expired(now_ms()) ? std::string() : cache_.authorization();
+  return cache_.expired(transport_.now_ms()) ? std::string() : cache_.authorization();
 }
 
 void TokenSource::renew(const Exchange& rejected, Done done) {
@@ -15,19 +15,19 @@ void TokenSource::renew(const Exchange& rejected, Done done) {
   waiting_.push_back(std::move(done));
   if (exchange_ != nullptr) return;
   cache_.forget();
-  Result<registry::Challenge> challenge = registry::bearer_challenge(rejected.head().challenges);
+  Result<Challenge> challenge = bearer_challenge(rejected.head().challenges);
   if (!challenge) return finish(FetchFailure{std::move(challenge).error()});
-  Result<registry::Url> url = registry::token_url(rejected.request().url, rejected.reach(), *challenge);
+  Result<Url> url = token_url(rejected.request().url, rejected.reach(), *challenge);
   if (!url) return finish(FetchFailure{std::move(url).error()});
   ask(*url, rejected.reach());
 }
 
-void TokenSource::ask(const registry::Url& url, registry::Reach reach) {
+void TokenSource::ask(const Url& url, Reach reach) {
   HttpRequest request;
   request.url = url;
   request.sent_from = reach;
   request.timeout_ms = options_.read_timeout_ms;
-  exchange_ = std::make_unique<Exchange>(curl_, std::move(request), MutableBytes(), kMaxTokenBytes);
+  exchange_ = std::make_unique<Exchange>(transport_, std::move(request), MutableBytes(), kMaxTokenBytes);
   counters_.requests++;
   Result<void> started = exchange_->start(options_, [this] { answered(); });
   if (!started) finish(FetchFailure{std::move(started).error()});
@@ -37,9 +37,9 @@ void TokenSource::answered() {
   std::optional<FetchFailure> failure = exchange_->failure();
   if (!failure && !exchange_->accepted()) failure = failure_of_status(exchange_->head());
   if (!failure) {
-    Result<registry::Token> token = registry::parse_token(exchange_->text());
+    Result<Token> token = parse_token(exchange_->text());
     if (token) {
-      cache_.store(std::move(*token), now_ms());
+      cache_.store(std::move(*token), transport_.now_ms());
     } else {
       failure = FetchFailure{std::move(token).error()};
     }
@@ -58,4 +58,4 @@ void TokenSource::finish(const std::optional<FetchFailure>& failure) {
   for (Done& done : waiting) done(failure);
 }
 
-}  // namespace fscached
+}  // namespace erofs_format::registry

@@ -1,13 +1,13 @@
-#include "fscached/storage/response_head.h"
+#include "erofs-format/registry/response_head.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
 
-#include "fscached/limits.h"
+#include "erofs-format/registry/limits.h"
 
-namespace fscached {
+namespace erofs_format::registry {
 namespace {
 
 Error bad(std::string_view what) { return make_error(Code::corrupt, fmt::format("response head: {}", what)); }
@@ -148,4 +148,4 @@ Result<ResponseHead> parse_response_head(ByteView bytes) {
   return head;
 }
 
-}  // namespace fscached
+}  // namespace erofs_format::registry

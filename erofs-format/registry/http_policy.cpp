@@ -1,4 +1,4 @@
-#include "fscached/storage/http_policy.h"
+#include "erofs-format/registry/http_policy.h"
 
 #include <fmt/format.h>
 #include <netinet/in.h>
@@ -7,24 +7,22 @@
 #include <algorithm>
 
 #include "erofs-format/base/bytes.h"
-#include "fscached/limits.h"
+#include "erofs-format/registry/limits.h"
 
-namespace fscached {
+namespace erofs_format::registry {
 namespace {
-
-using registry::Reach;
 
 std::optional<Reach> reach_of_socket_address(const curl_sockaddr& address) {
   if (address.family == AF_INET)
-    return registry::reach_of(reinterpret_cast<const sockaddr_in*>(&address.addr)->sin_addr);
+    return reach_of(reinterpret_cast<const sockaddr_in*>(&address.addr)->sin_addr);
   if (address.family == AF_INET6)
-    return registry::reach_of(reinterpret_cast<const sockaddr_in6*>(&address.addr)->sin6_addr);
+    return reach_of(reinterpret_cast<const sockaddr_in6*>(&address.addr)->sin6_addr);
   return std::nullopt;
 }
 
 // Whether `reach` is allowed; says why not in hooks.refused.
 bool allowed(TransferHooks& hooks, Reach reach) {
-  if (!hooks.sent_from || registry::may_lead(*hooks.sent_from, reach)) return true;
+  if (!hooks.sent_from || may_lead(*hooks.sent_from, reach)) return true;
   hooks.refused = fmt::format("redirect refused: the name resolves to a {} address", to_string(reach));
   return false;
 }
@@ -40,7 +38,7 @@ curl_socket_t open_socket(void* user, curlsocktype, curl_sockaddr* address) {
 // Before the request is sent, also over a connection that another request opened.
 int before_request(void* user, char* peer, char*, int, int) {
   auto& hooks = *static_cast<TransferHooks*>(user);
-  hooks.reach = registry::reach_of(std::string_view(peer));
+  hooks.reach = reach_of(std::string_view(peer));
   if (!hooks.reach || !allowed(hooks, *hooks.reach)) return CURL_PREREQFUNC_ABORT;
   hooks.refused.clear();  // another address of the same name was allowed
   return CURL_PREREQFUNC_OK;
@@ -67,7 +65,7 @@ Result<void> set_headers(CURL* easy, const HttpRequest& request, TransferHooks& 
 }
 
 // No other protocol, no redirect, no proxy, no cookie, no .netrc, no encoding, no HTTP/0.9.
-void set_narrow_protocol(CURL* easy) {
+void set_narrow_protocol(CURL* easy, const HttpOptions& options) {
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "https");
   curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
@@ -83,18 +81,18 @@ void set_narrow_protocol(CURL* easy) {
   curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
   curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
   curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, static_cast<long>(kReceiveBufferBytes));
-  curl_easy_setopt(easy, CURLOPT_USERAGENT, "fscached");
+  curl_easy_setopt(easy, CURLOPT_USERAGENT, options.user_agent.c_str());
 }
 
 // Always verified. A CA file is read besides the system's directory of authorities.
-void set_tls(CURL* easy, const StorageOptions& options) {
+void set_tls(CURL* easy, const HttpOptions& options) {
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
   curl_easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
   if (!options.ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, options.ca_file.c_str());
 }
 
-void set_times(CURL* easy, const HttpRequest& request, const StorageOptions& options) {
+void set_times(CURL* easy, const HttpRequest& request, const HttpOptions& options) {
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options.connect_timeout_ms));
   curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(std::max<uint64_t>(request.timeout_ms, 1)));
   curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, kMinBytesPerSecond);
@@ -129,11 +127,11 @@ bool is_retryable(CURLcode code) {
 
 }  // namespace
 
-Result<void> apply_http_policy(CURL* easy, const HttpRequest& request, const StorageOptions& options,
+Result<void> apply_http_policy(CURL* easy, const HttpRequest& request, const HttpOptions& options,
                                TransferHooks& hooks) {
   hooks.sent_from = request.sent_from;
   curl_easy_setopt(easy, CURLOPT_URL, request.url.text.c_str());
-  set_narrow_protocol(easy);
+  set_narrow_protocol(easy, options);
   set_tls(easy, options);
   set_times(easy, request, options);
   set_hooks(easy, hooks);
@@ -149,4 +147,4 @@ TransferFailure describe_failure(CURLcode code, const TransferHooks& hooks) {
   return {kind, is_retryable(code), printable(what)};
 }
 
-}  // namespace fscached
+}  // namespace erofs_format::registry
