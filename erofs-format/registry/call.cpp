@@ -11,10 +11,12 @@ namespace erofs_format::registry {
 Call::Call(HttpOrigin& origin, CallTarget target, Done done)
     : origin_(origin), transport_(origin.transport), target_(std::move(target)), done_(std::move(done)) {}
 
-// The storage may be gone by now: its user may end it from within `done`.
-Call::~Call() {
-  transport_.cancel_timer(timer_);
-  transport_.cancel_timer(deadline_);
+// The transport may be gone by now, since `done` may end it; then no timer is left.
+Call::~Call() { stop_timers(); }
+
+void Call::stop_timers() {
+  for (Transport::TimerId* timer : {&timer_, &deadline_})
+    if (*timer != 0) transport_.cancel_timer(std::exchange(*timer, 0));
 }
 
 std::string Call::name() const {
@@ -35,8 +37,7 @@ void Call::start() {
 
 void Call::cancel() {
   exchange_.reset();
-  transport_.cancel_timer(timer_);
-  transport_.cancel_timer(deadline_);
+  stop_timers();
   timer_ =
       transport_.after_ms(0, [this] { finish(make_error(Code::cancelled, name() + ": read cancelled")); });
 }
@@ -157,8 +158,7 @@ void Call::finish(Result<void> result) {
   }
   if (!result) origin_.counters.failures++;
   exchange_.reset();
-  transport_.cancel_timer(timer_);
-  transport_.cancel_timer(deadline_);
+  stop_timers();
   Done done = std::move(done_);
   done_ = nullptr;
   done(std::move(result));

@@ -65,6 +65,7 @@ class Call : public std::enable_shared_from_this<Call> {
   bool back_to_origin();
   void failed(FetchFailure failure);
   void finish(Result<void> result);
+  void stop_timers();
   std::string name() const;
 
   HttpOrigin& origin_;
