@@ -328,6 +328,15 @@ class Daemon:
                         return int(child)
         return None
 
+    def kill_worker(self):
+        """Whether there was one: not between two, nor when an earlier kill is just being noticed."""
+        worker = self.worker()
+        if worker is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+                return True
+        return False
+
     def kill(self):
         """Ends keeper and worker at once, as a crash of the machine's memory would: what is mounted stays mounted."""
         worker = self.worker()
