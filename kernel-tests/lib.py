@@ -13,6 +13,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -524,18 +525,20 @@ http: {{addr: "127.0.0.1:{port}"}}
 
 
 class Registry:
-    """A real docker-registry without authorisation."""
+    """A real docker-registry; `requests()` gives (method, path, status, bytes, user agent) for each request so far."""
 
-    def __init__(self, name="registry"):
-        self.folder, self.port = fresh_dir(name), free_port()
+    def __init__(self, name="registry", config=REGISTRY_CONFIG, **values):
+        """config: its configuration file, with {folder}, {port} and the names of `values`."""
+        self.name, self.folder, self.port = name, fresh_dir(name), free_port()
         self.host = f"127.0.0.1:{self.port}"
+        self.config = config.format(folder=self.folder, port=self.port, **values)
         self.stack = contextlib.ExitStack()
 
     def __enter__(self):
         config = os.path.join(self.folder, "config.yml")
         with open(config, "w", encoding="ascii") as out:
-            out.write(REGISTRY_CONFIG.format(folder=self.folder, port=self.port))
-        self.stack.enter_context(server(["docker-registry", "serve", config], self.port, "registry"))
+            out.write(self.config)
+        self.stack.enter_context(server(["docker-registry", "serve", config], self.port, self.name))
         return self
 
     def __exit__(self, *_):
@@ -543,5 +546,16 @@ class Registry:
 
     def push(self, layout, tag, name):
         """Copies an image from an OCI layout with skopeo."""
-        run(["skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", f"oci:{layout}:{tag}",
-             f"docker://{self.host}/{name}"])
+        skopeo(f"oci:{layout}:{tag}", f"docker://{self.host}/{name}")
+
+    def requests(self):
+        time.sleep(0.05)  # the log line follows the answer
+        with open(work(f"{self.name}.log"), encoding="ascii", errors="replace") as log:
+            found = re.findall(r'"([A-Z]+) (\S+) HTTP/1\.1" (\d+) (\d+) "[^"]*" "([^"]*)"', log.read())
+        return [(method, path, int(status), int(size), agent) for method, path, status, size, agent in found]
+
+
+def skopeo(source, target, *options):
+    """Copies an image as it is."""
+    run(["skopeo", "--insecure-policy", "copy", "--preserve-digests", "--src-tls-verify=false", "--dest-tls-verify=false",
+         *options, source, target])

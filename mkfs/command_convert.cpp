@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "erofs-format/base/os.h"
@@ -16,6 +17,9 @@ namespace {
 
 constexpr Option kOwnOptions[] = {
     {"platform", 0, "OS/ARCH[/VARIANT]", "which image of an index (this machine's)"},
+    {"work-dir", 0, "DIR", "where a blob lies until it is pushed to a registry ($TMPDIR, /var/tmp)"},
+    {"plain-http", 0, "HOST", "speak to this registry (HOST[:PORT]) without TLS (loopback: always)"},
+    {"ca", 0, "FILE", "trust these authorities of registries besides the system's"},
     {"dedupe", 0, "layer|image", "image: a chunk of a lower layer is not stored again (layer)"},
 };
 
@@ -31,6 +35,17 @@ constexpr auto kOptions = [] {
   return all;
 }();
 
+RegistryOptions registry_options(const Arguments& arguments) {
+  RegistryOptions options;
+  options.http.user_agent = "mkfs.nydus-erofs";
+  options.http.ca_file = arguments.value_or("ca", "");
+  options.plain_hosts = arguments.values("plain-http");
+  const char* temporary = std::getenv("TMPDIR");
+  options.work_dir =
+      arguments.value_or("work-dir", temporary != nullptr && *temporary != '\0' ? temporary : "/var/tmp");
+  return options;
+}
+
 Result<ConvertOptions> convert_options(const Arguments& arguments, std::unique_ptr<Dictionary>& dictionary) {
   ConvertOptions options;
   TRY_ASSIGN(options.build, build_options(arguments, dictionary));
@@ -40,6 +55,7 @@ Result<ConvertOptions> convert_options(const Arguments& arguments, std::unique_p
   options.build.keep_tree = true;
   options.prefetch = std::exchange(options.build.prefetch, {});
   TRY_ASSIGN(options.jobs, job_count(arguments));
+  options.registry = registry_options(arguments);
   if (auto text = arguments.value("platform")) {
     TRY_ASSIGN(options.platform, parse_platform(*text));
   }
@@ -103,7 +119,8 @@ Result<void> run(const Arguments& arguments) {
 }  // namespace
 
 const Command kConvertCommand = {"convert", "[OPTIONS] IMAGE IMAGE",
-                                 "Make a Nydus image of an OCI or Docker image (oci:DIR[:TAG]).", kOptions,
-                                 run};
+                                 "Make a Nydus image of an OCI or Docker image "
+                                 "(docker://HOST[:PORT]/NAME[:TAG|@DIGEST] or oci:DIR[:TAG]).",
+                                 kOptions, run};
 
 }  // namespace mkfs

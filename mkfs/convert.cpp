@@ -1,6 +1,5 @@
 #include "mkfs/convert.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -26,25 +25,24 @@ constexpr size_t kLayersAtOnce = 4;
 
 // The image to convert, with everything that says what its layers must be.
 struct SourceImage {
-  LayoutFolder folder;
+  std::unique_ptr<ImageStore> store;
   Descriptor descriptor;
   Manifest manifest;
   ImageConfig config;
 };
 
-Result<SourceImage> open_source(const ImageReference& reference, const ConvertOptions& options) {
+Result<SourceImage> open_source(ImagePlaces::Source source, const ConvertOptions& options) {
   SourceImage image;
-  TRY_ASSIGN(image.folder, LayoutFolder::open(reference.path));
-  TRY_ASSIGN(Descriptor start, image.folder.find(reference.tag));
+  image.store = std::move(source.store);
   Platform platform = options.platform.value_or(host_platform());
-  TRY_ASSIGN(image.descriptor, image.folder.find_manifest(start, platform));
+  TRY_ASSIGN(image.descriptor, image.store->find_manifest(source.root, platform));
   std::string name = "manifest " + digest_text(image.descriptor.digest);
-  TRY_ASSIGN(Buffer text, image.folder.read_blob(image.descriptor));
+  TRY_ASSIGN(Buffer text, image.store->read_blob(image.descriptor));
   TRY_ASSIGN(image.manifest, parse_manifest(text, name));
   if (image.manifest.is_nydus())
     return make_error(Code::invalid_argument, name + ": is a Nydus image already");
   std::string config_name = "config " + digest_text(image.manifest.config.digest);
-  TRY_ASSIGN(Buffer config, image.folder.read_blob(image.manifest.config));
+  TRY_ASSIGN(Buffer config, image.store->read_blob(image.manifest.config));
   TRY_ASSIGN(image.config, parse_config(config, config_name));
   if (options.platform && !image.config.platform.serves(*options.platform))
     return make_error(Code::not_found,
@@ -70,7 +68,7 @@ std::vector<SourceLayer> source_layers(const SourceImage& image) {
 // Layers in parallel, sharing one pool.
 class LayerRun {
  public:
-  LayerRun(const SourceImage& image, const LayoutTransaction& target, const ConvertOptions& options)
+  LayerRun(const SourceImage& image, ImageTarget& target, const ConvertOptions& options)
       : image_(image),
         target_(target),
         options_(options),
@@ -95,7 +93,7 @@ class LayerRun {
       BuildOptions build = options_.build;
       std::unique_ptr<Dictionary> lower = lower_layers();
       if (lower) build.chunks.dictionary = lower.get();
-      done_[i].emplace(convert_layer(image_.folder, target_, layers_[i], build, pool_, stop_));
+      done_[i].emplace(convert_layer(*image_.store, target_, layers_[i], build, pool_, stop_));
       if (!*done_[i]) {
         stop_ = true;
       } else if (options_.dedupe_image) {
@@ -143,7 +141,7 @@ class LayerRun {
   }
 
   const SourceImage& image_;
-  const LayoutTransaction& target_;
+  ImageTarget& target_;
   const ConvertOptions& options_;
   std::vector<SourceLayer> layers_;
   std::vector<std::optional<Result<ConvertedLayer>>> done_;
@@ -175,17 +173,15 @@ Descriptor blob_descriptor(const Digest& digest, uint64_t size) {
 // Blobs of a chunk dictionary that the image needs besides its own: they travel with it, so the target
 // must have them.
 Result<std::vector<Descriptor>> dictionary_blobs(const Tree& tree, const std::vector<ConvertedLayer>& layers,
-                                                 const std::string& target) {
+                                                 ImageTarget& target) {
   std::vector<Descriptor> found;
   for (const Blob& blob : tree.blobs) {
     auto own = [&](const ConvertedLayer& layer) { return to_hex(layer.digest) == blob.id; };
     if (std::any_of(layers.begin(), layers.end(), own)) continue;
-    std::string path = target + "/blobs/sha256/" + blob.id;
-    auto fd = os::open(path, O_RDONLY);
-    if (!fd) return std::move(fd).error().within("a blob of the chunk dictionary");
-    TRY_ASSIGN(struct stat st, os::stat_of(fd->get(), path));
     TRY_ASSIGN(Digest digest, digest_from_hex(blob.id));
-    found.push_back(blob_descriptor(digest, static_cast<uint64_t>(st.st_size)));
+    Result<uint64_t> size = target.blob_size(digest);
+    if (!size) return std::move(size).error().within("a blob of the chunk dictionary");
+    found.push_back(blob_descriptor(digest, *size));
   }
   return found;
 }
@@ -204,7 +200,7 @@ Result<BootstrapLayer> bootstrap_layer(Tree& tree, std::vector<ConvertedLayer>& 
   return make_bootstrap_layer(files);
 }
 
-Result<Descriptor> add_bootstrap_layer(LayoutTransaction& target, const BootstrapLayer& layer,
+Result<Descriptor> add_bootstrap_layer(ImageTarget& target, const BootstrapLayer& layer,
                                        const Manifest& source) {
   bool docker = source.media_type == kDockerManifestType;
   TRY_ASSIGN(Descriptor descriptor,
@@ -214,7 +210,7 @@ Result<Descriptor> add_bootstrap_layer(LayoutTransaction& target, const Bootstra
   return descriptor;
 }
 
-Result<Descriptor> add_config(LayoutTransaction& target, const SourceImage& source,
+Result<Descriptor> add_config(ImageTarget& target, const SourceImage& source,
                               const std::vector<Descriptor>& blobs, const Digest& bootstrap) {
   ImageConfig config = source.config;
   std::vector<Digest> diff_ids;
@@ -234,14 +230,13 @@ Result<Descriptor> add_config(LayoutTransaction& target, const SourceImage& sour
   return descriptor;
 }
 
-Result<Descriptor> add_manifest(LayoutTransaction& target, const SourceImage& source,
-                                std::vector<Descriptor> layers, const Descriptor& config) {
+Manifest make_manifest(const SourceImage& source, std::vector<Descriptor> layers, const Descriptor& config) {
   Manifest manifest = source.manifest;
   manifest.config = config;
   manifest.layers = std::move(layers);
   manifest.annotations[std::string(kNydusSourceDigestAnnotation)] = digest_text(source.descriptor.digest);
   manifest.annotations[std::string(kNydusFsVersionAnnotation)] = "6";
-  return target.add_bytes(as_bytes(serialize(manifest)), manifest.media_type);
+  return manifest;
 }
 
 Json platform_json(const Platform& platform) {
@@ -250,42 +245,34 @@ Json platform_json(const Platform& platform) {
   return object;
 }
 
-Result<void> require_layout(const ImageReference& reference) {
-  if (reference.transport == Transport::oci_layout) return {};
-  return make_error(Code::unsupported,
-                    fmt::format("{}: not supported yet: {}", printable(to_string(reference)),
-                                transport_name(reference.transport)));
-}
-
 }  // namespace
 
 Result<ConvertReport> convert_image(const ImageReference& source, const ImageReference& target,
                                     const ConvertOptions& options) {
-  TRY(require_layout(source));
-  TRY(require_layout(target));
   ConvertReport report;
-  TRY_ASSIGN(SourceImage image, open_source(source, options));
-  TRY_ASSIGN(LayoutTransaction transaction, LayoutTransaction::create(target.path));
-  TRY_ASSIGN(auto layers, LayerRun(image, transaction, options).run());
+  ImagePlaces places(options.registry);
+  TRY_ASSIGN(ImagePlaces::Source opened, places.source(source));
+  TRY_ASSIGN(SourceImage image, open_source(std::move(opened), options));
+  TRY_ASSIGN(std::unique_ptr<ImageTarget> into, places.target(target));
+  TRY_ASSIGN(auto layers, LayerRun(image, *into, options).run());
   TRY_ASSIGN(Tree tree, merge_converted(layers, options));
   TRY_ASSIGN(BootstrapLayer bootstrap, bootstrap_layer(tree, layers, report));
 
   std::vector<Descriptor> descriptors;
   for (const ConvertedLayer& layer : layers) descriptors.push_back(blob_descriptor(layer.digest, layer.size));
-  TRY_ASSIGN(auto foreign, dictionary_blobs(tree, layers, target.path));
+  TRY_ASSIGN(auto foreign, dictionary_blobs(tree, layers, *into));
   descriptors.insert(descriptors.end(), foreign.begin(), foreign.end());
-  TRY_ASSIGN(Descriptor config, add_config(transaction, image, descriptors, bootstrap.diff_id));
-  TRY_ASSIGN(Descriptor last, add_bootstrap_layer(transaction, bootstrap, image.manifest));
+  TRY_ASSIGN(Descriptor config, add_config(*into, image, descriptors, bootstrap.diff_id));
+  TRY_ASSIGN(Descriptor last, add_bootstrap_layer(*into, bootstrap, image.manifest));
   report.bootstrap_layer_size = last.size;
   descriptors.push_back(std::move(last));
-  TRY_ASSIGN(Descriptor manifest, add_manifest(transaction, image, std::move(descriptors), config));
-  report.manifest = manifest.digest;
-  for (ConvertedLayer& layer : layers) {
-    transaction.add(std::move(layer.file), layer.digest);
-    report.layers.push_back(layer.report);
-  }
-  manifest.document["platform"] = platform_json(image.config.platform);
-  TRY(transaction.publish(std::move(manifest), target.tag));
+  for (const ConvertedLayer& layer : layers) report.layers.push_back(layer.report);
+  Manifest manifest = make_manifest(image, std::move(descriptors), config);
+  std::string text = serialize(manifest);
+  Descriptor descriptor = describe_bytes(as_bytes(text), manifest.media_type);
+  report.manifest = descriptor.digest;
+  descriptor.document["platform"] = platform_json(image.config.platform);
+  TRY(into->publish(std::move(descriptor), as_bytes(text), ImagePlaces::tag_of(target)));
   return report;
 }
 

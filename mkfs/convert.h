@@ -7,9 +7,10 @@
 #include <vector>
 
 #include "erofs-format/base/result.h"
-#include "erofs-format/image/layout_folder.h"
+#include "erofs-format/image/image_store.h"
 #include "erofs-format/image/reference.h"
 #include "mkfs/build.h"
+#include "mkfs/image_places.h"
 
 namespace mkfs {
 
@@ -21,6 +22,7 @@ struct ConvertOptions {
   std::optional<Platform> platform;   // absent: this machine's
   bool dedupe_image = false;          // lower layers are the dictionary of those above them
   std::vector<std::string> prefetch;  // patterns
+  RegistryOptions registry;
 };
 
 // What became of one layer, for --report.

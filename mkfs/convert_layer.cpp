@@ -40,7 +40,7 @@ Result<void> check_media_type(const SourceLayer& layer) {
 }
 
 // The tar inside: both what is stored and what comes out are verified at their end.
-Result<std::unique_ptr<ByteSource>> open_tar(const LayoutFolder& source, const SourceLayer& layer,
+Result<std::unique_ptr<ByteSource>> open_tar(const ImageStore& source, const SourceLayer& layer,
                                              const std::atomic<bool>& stop) {
   TRY_ASSIGN(auto stored, source.open_blob(layer.descriptor, layer.name));
   stored = std::make_unique<StoppableSource>(std::move(stored), stop);
@@ -51,7 +51,7 @@ Result<std::unique_ptr<ByteSource>> open_tar(const LayoutFolder& source, const S
 
 // Reads the stored bytes alone. A damaged blob shows as whatever its damage does to gzip or tar;
 // that its digest is wrong says more.
-Error true_cause(const LayoutFolder& source, const SourceLayer& layer, Error error) {
+Error true_cause(const ImageStore& source, const SourceLayer& layer, Error error) {
   if (error.code == Code::cancelled) return error;
   auto stored = source.open_blob(layer.descriptor, layer.name);
   if (!stored) return error;
@@ -60,7 +60,7 @@ Error true_cause(const LayoutFolder& source, const SourceLayer& layer, Error err
   return error;
 }
 
-Result<BuildResult> build(const LayoutFolder& source, const SourceLayer& layer, const BuildOptions& options,
+Result<BuildResult> build(const ImageStore& source, const SourceLayer& layer, const BuildOptions& options,
                           WorkerPool& pool, const os::PendingFile& file, const std::atomic<bool>& stop) {
   TRY_ASSIGN(auto tar, open_tar(source, layer, stop));
   TRY_ASSIGN(auto entries, make_tar_source(std::move(tar), layer.name));
@@ -69,22 +69,22 @@ Result<BuildResult> build(const LayoutFolder& source, const SourceLayer& layer, 
 
 }  // namespace
 
-Result<ConvertedLayer> convert_layer(const LayoutFolder& source, const LayoutTransaction& target,
-                                     const SourceLayer& layer, const BuildOptions& options, WorkerPool& pool,
+Result<ConvertedLayer> convert_layer(const ImageStore& source, ImageTarget& target, const SourceLayer& layer,
+                                     const BuildOptions& options, WorkerPool& pool,
                                      const std::atomic<bool>& stop) {
   TRY(check_media_type(layer));
   TRY_ASSIGN(os::PendingFile file, target.new_blob());
   auto built = build(source, layer, options, pool, file, stop);
   if (!built) return name_source(layer.name, true_cause(source, layer, std::move(built).error()));
 
-  ConvertedLayer converted{
-      std::move(built->tree), std::move(file), built->blob_digest, built->counters.bytes_out, {}, {}};
+  ConvertedLayer converted{std::move(built->tree), built->blob_digest, built->counters.bytes_out, {}, {}};
   std::string id = to_hex(converted.digest);
   for (Blob& blob : converted.tree.blobs) {
     if (blob.id != id) continue;
     blob.compressed_size = converted.size;
-    TRY_ASSIGN(converted.chunk_table, cached_chunk_table(blob, converted.file.fd(), layer.name));
+    TRY_ASSIGN(converted.chunk_table, cached_chunk_table(blob, file.fd(), layer.name));
   }
+  TRY(target.add(std::move(file), converted.digest, converted.size));
   converted.report = {layer.descriptor.digest, layer.descriptor.size, converted.digest, converted.size,
                       built->counters};
   return converted;

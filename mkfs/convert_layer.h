@@ -5,7 +5,7 @@
 #include <string>
 
 #include "erofs-format/base/os.h"
-#include "erofs-format/image/layout_folder.h"
+#include "erofs-format/image/image_store.h"
 #include "mkfs/convert.h"
 
 namespace mkfs {
@@ -18,17 +18,16 @@ struct SourceLayer {
 
 struct ConvertedLayer {
   Tree tree;
-  os::PendingFile file;  // the blob, not yet visible
   Digest digest;
   uint64_t size = 0;
   Buffer chunk_table;  // as it travels beside the bootstrap; empty without chunks
   LayerReport report;
 };
 
-// Reads, verifies and builds. A layer whose bytes or tar are not what manifest and config say is an
-// error, found before anything of it is published. `stop` set by another thread ends it early.
-Result<ConvertedLayer> convert_layer(const LayoutFolder& source, const LayoutTransaction& target,
-                                     const SourceLayer& layer, const BuildOptions& options, WorkerPool& pool,
+// Reads, verifies, builds, and gives the blob to the target. A layer whose bytes or tar are not what manifest
+// and config say is an error, found before that. `stop` set by another thread ends it early.
+Result<ConvertedLayer> convert_layer(const ImageStore& source, ImageTarget& target, const SourceLayer& layer,
+                                     const BuildOptions& options, WorkerPool& pool,
                                      const std::atomic<bool>& stop);
 
 }  // namespace mkfs

@@ -70,33 +70,6 @@ Result<Descriptor> LayoutFolder::find(const std::string& tag) const {
                                                  known_names(index_)));
 }
 
-Result<Descriptor> LayoutFolder::find_manifest(const Descriptor& start, const Platform& platform) const {
-  if (!is_index_type(start.media_type)) return start;
-  return find_in_index(start, platform, 1);
-}
-
-Result<Descriptor> LayoutFolder::find_in_index(const Descriptor& start, const Platform& platform,
-                                               int depth) const {
-  std::string name = "index " + digest_text(start.digest);
-  if (depth > kMaxIndexDepth)
-    return make_error(Code::too_large, fmt::format("{}: nested deeper than {} levels", name, kMaxIndexDepth));
-  TRY_ASSIGN(Buffer text, read_blob(start));
-  TRY_ASSIGN(Index index, parse_index(text, name));
-  std::string seen;
-  for (const auto& entry : index.manifests) {
-    if (is_index_type(entry.media_type)) {
-      auto found = find_in_index(entry, platform, depth + 1);
-      if (found || found.error().code != Code::not_found) return found;
-      continue;
-    }
-    if (!entry.platform || !is_manifest_type(entry.media_type)) continue;
-    if (entry.platform->serves(platform)) return entry;
-    seen += (seen.empty() ? "" : ", ") + printable(to_string(*entry.platform));
-  }
-  return make_error(Code::not_found, fmt::format("{}: no image for {}, there are: {}", name,
-                                                 to_string(platform), seen.empty() ? "none" : seen));
-}
-
 std::string LayoutFolder::blob_path(const Digest& digest) const {
   return path_ + kBlobFolder + "/" + to_hex(digest);
 }
@@ -163,22 +136,29 @@ Result<os::PendingFile> LayoutTransaction::new_blob() const {
   return os::PendingFile::create(path_ + kBlobFolder);
 }
 
-void LayoutTransaction::add(os::PendingFile blob, const Digest& digest) {
+Result<void> LayoutTransaction::add(os::PendingFile blob, const Digest& digest, uint64_t) {
+  std::lock_guard lock(*mutex_);
   blobs_.push_back({std::move(blob), digest});
+  return {};
+}
+
+Result<uint64_t> LayoutTransaction::blob_size(const Digest& digest) {
+  std::string path = path_ + kBlobFolder + "/" + to_hex(digest);
+  TRY_ASSIGN(os::UniqueFd fd, os::open(path, O_RDONLY));
+  TRY_ASSIGN(struct stat st, os::stat_of(fd.get(), path));
+  return static_cast<uint64_t>(st.st_size);
 }
 
 Result<Descriptor> LayoutTransaction::add_bytes(ByteView bytes, std::string media_type) {
-  Descriptor descriptor;
-  descriptor.media_type = std::move(media_type);
-  descriptor.digest = sha256(bytes);
-  descriptor.size = bytes.size();
+  Descriptor descriptor = describe_bytes(bytes, std::move(media_type));
   TRY_ASSIGN(os::PendingFile file, new_blob());
   TRY(os::write_all(file.fd(), bytes, file.temporary_path()));
-  add(std::move(file), descriptor.digest);
+  TRY(add(std::move(file), descriptor.digest, descriptor.size));
   return descriptor;
 }
 
-Result<void> LayoutTransaction::publish(Descriptor image, const std::string& tag) {
+Result<void> LayoutTransaction::publish(Descriptor image, ByteView document, const std::string& tag) {
+  TRY_ASSIGN(Descriptor added, add_bytes(document, image.media_type));
   for (auto& blob : blobs_) TRY(blob.file.publish(to_hex(blob.digest)));
   blobs_.clear();
   // Two writers of one layout must not lose each other's entry.

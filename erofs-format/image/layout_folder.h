@@ -3,21 +3,17 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
-#include "erofs-format/base/os.h"
-#include "erofs-format/base/stream.h"
-#include "erofs-format/image/manifest.h"
+#include "erofs-format/image/image_store.h"
 
 namespace erofs_format {
 
 constexpr std::string_view kRefNameAnnotation = "org.opencontainers.image.ref.name";
 
-// An index may list indexes, this deep.
-constexpr int kMaxIndexDepth = 4;
-
-class LayoutFolder {
+class LayoutFolder final : public ImageStore {
  public:
   // `path` must hold a layout of version 1.
   static Result<LayoutFolder> open(const std::string& path);
@@ -26,38 +22,32 @@ class LayoutFolder {
   const Index& index() const { return index_; }
   // The entry of index.json named `tag`; without a tag, the only one there is.
   Result<Descriptor> find(const std::string& tag) const;
-  // Follows indexes from `start` to the manifest of the one image for `platform`. A lone manifest is taken as
-  // it is.
-  Result<Descriptor> find_manifest(const Descriptor& start, const Platform& platform) const;
-
-  // A whole small blob, verified; at most `limit` bytes.
-  Result<Buffer> read_blob(const Descriptor& descriptor, uint64_t limit = kMaxDocumentSize) const;
-  // A blob as a stream that fails at its end when digest or size are wrong.
-  Result<std::unique_ptr<ByteSource>> open_blob(const Descriptor& descriptor, const std::string& name) const;
+  Result<Buffer> read_blob(const Descriptor& descriptor, uint64_t limit = kMaxDocumentSize) const override;
+  Result<std::unique_ptr<ByteSource>> open_blob(const Descriptor& descriptor,
+                                                const std::string& name) const override;
 
  private:
   std::string blob_path(const Digest& digest) const;
-  Result<Descriptor> find_in_index(const Descriptor& index, const Platform& platform, int depth) const;
   std::string path_;
   Index index_;
 };
 
 // Everything one new image needs, published in one go: blobs first, index.json last.
 // Dropped unpublished, it leaves the folder as it was.
-class LayoutTransaction {
+class LayoutTransaction final : public ImageTarget {
  public:
   // The folder is made when missing.
   static Result<LayoutTransaction> create(const std::string& path);
   LayoutTransaction(LayoutTransaction&&) noexcept = default;
   LayoutTransaction& operator=(LayoutTransaction&&) = delete;
-  ~LayoutTransaction();
+  ~LayoutTransaction() override;
 
-  // A file to fill, to be given back with its digest. Safe from several threads.
-  Result<os::PendingFile> new_blob() const;
-  void add(os::PendingFile blob, const Digest& digest);
-  Result<Descriptor> add_bytes(ByteView bytes, std::string media_type);
-  // Makes `image` visible as `tag` (empty: without name); other entries stay.
-  Result<void> publish(Descriptor image, const std::string& tag);
+  Result<os::PendingFile> new_blob() const override;
+  Result<void> add(os::PendingFile blob, const Digest& digest, uint64_t size) override;
+  Result<Descriptor> add_bytes(ByteView bytes, std::string media_type) override;
+  Result<uint64_t> blob_size(const Digest& digest) override;
+  // Other entries of the index stay.
+  Result<void> publish(Descriptor image, ByteView document, const std::string& tag) override;
 
  private:
   LayoutTransaction() = default;
@@ -68,6 +58,7 @@ class LayoutTransaction {
     Digest digest;
   };
   std::string path_;
+  std::unique_ptr<std::mutex> mutex_ = std::make_unique<std::mutex>();
   std::vector<Blob> blobs_;
   std::vector<std::string> made_;  // folders to take away again
 };

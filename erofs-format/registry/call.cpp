@@ -20,17 +20,25 @@ void Call::stop_timers() {
 }
 
 std::string Call::name() const {
+  if (target_.method != Method::get)
+    return fmt::format("{} {}", to_string(target_.method), target_.url.public_text());
   if (target_.text_limit > 0) return target_.url.public_text();
   return fmt::format("{}: {} bytes at {}", target_.url.public_text(), target_.into.size(), target_.offset);
 }
 
+// What is sent may be long: the deadline allows for a slow line.
+uint64_t Call::patience_ms() const {
+  uint64_t sent = target_.body == nullptr ? 0 : target_.body->size;
+  return origin_.options.read_timeout_ms + sent / kMinUploadSpeed * 1000;
+}
+
 void Call::start() {
-  deadline_ = transport_.after_ms(origin_.options.read_timeout_ms, [this] {
+  deadline_ = transport_.after_ms(patience_ms(), [this] {
     finish(make_error(Code::timeout, fmt::format("{}: not done after {} ms ({} attempts, {} bytes)", name(),
-                                                 origin_.options.read_timeout_ms, attempts_, got_)));
+                                                 patience_ms(), attempts_, got_)));
   });
   timer_ = transport_.after_ms(0, [this] {
-    if (target_.into.empty() && target_.text_limit == 0) return finish({});
+    if (reads_range() && target_.into.empty()) return finish({});
     attempt();
   });
 }
@@ -54,13 +62,15 @@ void Call::attempt() {
 
 void Call::send() {
   HttpRequest request;
+  request.method = target_.method;
   request.url = url_;
+  request.body = target_.body;
   request.sent_from = sent_from_;
-  if (target_.text_limit == 0) request.range = ByteRange{target_.offset + got_, target_.into.size() - got_};
+  if (reads_range()) request.range = ByteRange{target_.offset + got_, target_.into.size() - got_};
   request.accept = target_.accept;
-  request.timeout_ms = origin_.options.read_timeout_ms;
+  request.timeout_ms = patience_ms();
   // A token belongs to the registry's origin and goes nowhere else.
-  if (origin_.tokens != nullptr && url_.origin() == target_.url.origin())
+  if (origin_.tokens != nullptr && origin_.tokens->serves(url_))
     request.authorization = origin_.tokens->authorization();
   exchange_ = std::make_unique<Exchange>(origin_.transport, std::move(request), target_.into.subspan(got_),
                                          target_.text_limit);
@@ -84,7 +94,8 @@ void Call::answered() {
   if (is_redirect(head.status)) return follow(head);
   FetchFailure failure = failure_of_status(head);
   if (back_to_origin()) return;
-  if (head.status == 401 && origin_.tokens != nullptr && hops_ == 0) return authorize();
+  if (head.status == 401 && hops_ == 0 && origin_.tokens != nullptr && origin_.tokens->serves(url_))
+    return authorize();
   failed(std::move(failure));
 }
 
@@ -93,7 +104,8 @@ void Call::learn(const ResponseHead& head) {
   if (head.status == 200) total_ = head.content_length;
   if (!exchange_->accepted()) return;
   text_ = exchange_->text();
-  content_type_ = head.content_type;
+  head_ = head;
+  reach_ = sent_from_.value_or(exchange_->reach());
 }
 
 // A remembered target that fails has run out, most likely: ask the origin again, in the same attempt.
@@ -109,6 +121,8 @@ bool Call::back_to_origin() {
 }
 
 void Call::follow(const ResponseHead& head) {
+  if (target_.body != nullptr && head.status != 307 && head.status != 308)
+    return failed({make_error(Code::network, fmt::format("an upload was redirected with {}", head.status))});
   if (++hops_ > kMaxRedirects)
     return failed({make_error(Code::network, fmt::format("more than {} redirects", kMaxRedirects))});
   Reach reach = sent_from_.value_or(exchange_->reach());
@@ -136,11 +150,12 @@ void Call::authorize() {
 
 void Call::failed(FetchFailure failure) {
   std::optional<uint64_t> pause;
-  if (failure.retryable && attempts_ < kMaxAttempts) {
+  if (failure.retryable && attempts_ < target_.attempts) {
     pause =
         backoff_ms(attempts_ + 1, origin_.options.backoff_first_ms, origin_.random(), failure.retry_after_s);
   }
   if (!pause) {
+    may_pass_ = failure.retryable;
     std::string attempts = attempts_ > 1 ? fmt::format(" ({} attempts)", attempts_) : "";
     failure.error.message += attempts;
     return finish(std::move(failure.error).within(name()));

@@ -1,5 +1,6 @@
-// One read over HTTP, of a range or of a whole document, from the first request to the last byte or an error:
-// redirects by hand, a token when one is asked, repetitions with a growing pause, one deadline over all.
+// One request of ours, whatever it takes: a range, a whole document, or something sent. From the first byte
+// to the last or an error: redirects by hand, a token when one is asked, repetitions with a growing pause,
+// one deadline over all.
 #pragma once
 
 #include <functional>
@@ -9,12 +10,13 @@
 #include <string>
 
 #include "erofs-format/registry/exchange.h"
+#include "erofs-format/registry/limits.h"
 #include "erofs-format/registry/redirect_memory.h"
 #include "erofs-format/registry/token_source.h"
 
 namespace erofs_format::registry {
 
-// What the reads of one storage share.
+// What the calls of one server or repository share.
 struct HttpOrigin {
   Transport& transport;
   const HttpOptions& options;
@@ -26,14 +28,17 @@ struct HttpOrigin {
   uint64_t now_ms() const { return transport.now_ms(); }
 };
 
-// What is read: a range of a blob, or a document (`into` is empty then, `text_limit` is not 0).
+// What is asked: with GET a range of a blob, or a document (`into` is empty then, `text_limit` is not 0).
 struct CallTarget {
+  Method method = Method::get;
   Url url;
   std::string blob_id = {};  // empty: no redirect is remembered
   uint64_t offset = 0;
   MutableBytes into = {};
   std::string accept = {};
   size_t text_limit = 0;
+  std::shared_ptr<const RequestBody> body = nullptr;
+  unsigned attempts = kMaxAttempts;  // in all; fewer for what cannot be sent twice
 };
 
 class Call : public std::enable_shared_from_this<Call> {
@@ -53,9 +58,16 @@ class Call : public std::enable_shared_from_this<Call> {
   std::optional<uint64_t> total() const { return total_; }
   // Of a document that was read.
   const std::string& text() const { return text_; }
-  const std::string& content_type() const { return content_type_; }
+  // Of a failure: whether the same call could succeed another time.
+  bool may_pass() const { return may_pass_; }
+  // Of the answer that was accepted.
+  const ResponseHead& head() const { return head_; }
+  const Url& answered_by() const { return url_; }
+  Reach reach() const { return reach_; }
 
  private:
+  bool reads_range() const { return target_.method == Method::get && target_.text_limit == 0; }
+  uint64_t patience_ms() const;
   void attempt();
   void send();
   void answered();
@@ -89,7 +101,9 @@ class Call : public std::enable_shared_from_this<Call> {
   std::unique_ptr<Exchange> exchange_;
   std::optional<uint64_t> total_;
   std::string text_;
-  std::string content_type_;
+  bool may_pass_ = false;
+  ResponseHead head_;
+  Reach reach_ = Reach::network;
   Transport::TimerId timer_ = 0;     // start, pause or end
   Transport::TimerId deadline_ = 0;  // of the whole call
 };

@@ -63,6 +63,10 @@ bool Exchange::judge_head() {
   }
   head_complete_ = true;
   head_ = std::move(*head);
+  if (request_.method != Method::get) {
+    accepted_ = head_.status < 300;
+    return true;
+  }
   if (head_.status != 200 && head_.status != 206) return true;
   if (head_.encoded) return fail(make_error(Code::corrupt, "the answer has a Content-Encoding"));
   if (request_.range) {
@@ -94,8 +98,9 @@ Result<void> Exchange::judge_range() const {
 
 bool Exchange::take_body(ByteView bytes) {
   if (!head_complete_) return fail(make_error(Code::corrupt, "a body without a response head"));
-  if (!accepted_) {
-    // An error page. Short ones are read to the end, so that the connection stays usable.
+  if (!accepted_ || request_.method != Method::get) {
+    // An error page, or what a server has to say about an upload. Short ones are read to the end, so that the
+    // connection stays usable.
     discarded_ += bytes.size();
     return discarded_ <= kMaxErrorBodyBytes;
   }

@@ -20,7 +20,8 @@ struct FetchFailure {
 class Exchange {
  public:
   // The body of a 206 (or of a 200 that is exactly what was asked) goes to `into`, which has the size of the
-  // request's range. Without a range, a 200's body of at most `text_limit` bytes is kept as text.
+  // request's range. Without a range, a 200's body of at most `text_limit` bytes is kept as text. What is no
+  // GET is accepted with any 2xx.
   Exchange(Transport& transport, HttpRequest request, MutableBytes into, size_t text_limit);
   // Ends it when it is still under way; `done` does not run then.
   ~Exchange();

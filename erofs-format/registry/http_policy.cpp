@@ -44,6 +44,44 @@ int before_request(void* user, char* peer, char*, int, int) {
   return CURL_PREREQFUNC_OK;
 }
 
+bool sends_body(Method method) { return method == Method::post || method == Method::put; }
+
+size_t send_body(char* into, size_t size, size_t count, void* user) {
+  auto& hooks = *static_cast<TransferHooks*>(user);
+  uint64_t left = hooks.body == nullptr ? 0 : hooks.body->size - hooks.sent;
+  size_t bytes = static_cast<size_t>(std::min<uint64_t>(left, uint64_t{size} * count));
+  if (bytes == 0) return 0;
+  Result<void> read = hooks.body->read(hooks.sent, {reinterpret_cast<uint8_t*>(into), bytes});
+  if (!read) {
+    hooks.unread = std::move(read).error();
+    return CURL_READFUNC_ABORT;
+  }
+  hooks.sent += bytes;
+  return bytes;
+}
+
+// libcurl sends again from the start what a dead connection has swallowed.
+int seek_body(void* user, curl_off_t offset, int origin) {
+  if (origin != SEEK_SET || offset < 0) return CURL_SEEKFUNC_FAIL;
+  static_cast<TransferHooks*>(user)->sent = static_cast<uint64_t>(offset);
+  return CURL_SEEKFUNC_OK;
+}
+
+void set_body(CURL* easy, const HttpRequest& request, TransferHooks& hooks) {
+  curl_off_t size = request.body == nullptr ? 0 : static_cast<curl_off_t>(request.body->size);
+  hooks.body = request.body;
+  if (request.method == Method::head) curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+  if (!sends_body(request.method)) return;
+  // As an upload whatever the method: a body of known size, read through the same function.
+  curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+  curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, to_string(request.method));
+  curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, size);
+  curl_easy_setopt(easy, CURLOPT_READFUNCTION, send_body);
+  curl_easy_setopt(easy, CURLOPT_READDATA, &hooks);
+  curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, seek_body);
+  curl_easy_setopt(easy, CURLOPT_SEEKDATA, &hooks);
+}
+
 Result<void> set_headers(CURL* easy, const HttpRequest& request, TransferHooks& hooks) {
   auto add = [&](const std::string& line) {
     curl_slist* longer = curl_slist_append(hooks.headers.get(), line.c_str());
@@ -53,6 +91,9 @@ Result<void> set_headers(CURL* easy, const HttpRequest& request, TransferHooks& 
     return true;
   };
   bool good = add("Accept-Encoding: identity");
+  // A body is sent without asking first: who may write is settled when the upload is opened.
+  if (sends_body(request.method)) good = good && add("Expect:");
+  if (request.body != nullptr) good = good && add("Content-Type: " + request.body->media_type);
   if (!request.accept.empty()) good = good && add("Accept: " + request.accept);
   if (!request.authorization.empty()) good = good && add("Authorization: " + request.authorization);
   if (request.range && request.range->size > 0) {
@@ -96,7 +137,9 @@ void set_times(CURL* easy, const HttpRequest& request, const HttpOptions& option
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options.connect_timeout_ms));
   curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(std::max<uint64_t>(request.timeout_ms, 1)));
   curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, kMinBytesPerSecond);
-  curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, static_cast<long>(options.stall_timeout_s));
+  // A server may take its time to store what it was sent.
+  uint64_t stall_s = options.stall_timeout_s * (sends_body(request.method) ? kUploadPatience : 1);
+  curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, static_cast<long>(stall_s));
 }
 
 void set_hooks(CURL* easy, TransferHooks& hooks) {
@@ -127,6 +170,16 @@ bool is_retryable(CURLcode code) {
 
 }  // namespace
 
+const char* to_string(Method method) {
+  switch (method) {
+    case Method::get: return "GET";
+    case Method::head: return "HEAD";
+    case Method::post: return "POST";
+    case Method::put: return "PUT";
+  }
+  return "?";
+}
+
 Result<void> apply_http_policy(CURL* easy, const HttpRequest& request, const HttpOptions& options,
                                TransferHooks& hooks) {
   hooks.sent_from = request.sent_from;
@@ -134,11 +187,13 @@ Result<void> apply_http_policy(CURL* easy, const HttpRequest& request, const Htt
   set_narrow_protocol(easy, options);
   set_tls(easy, options);
   set_times(easy, request, options);
+  set_body(easy, request, hooks);
   set_hooks(easy, hooks);
   return set_headers(easy, request, hooks);
 }
 
 TransferFailure describe_failure(CURLcode code, const TransferHooks& hooks) {
+  if (hooks.unread) return {hooks.unread->code, false, hooks.unread->message};
   if (!hooks.refused.empty()) return {Code::network, false, hooks.refused};
   // libcurl keeps heads below a limit of its own and reports the excess as lack of memory.
   if (code == CURLE_OUT_OF_MEMORY) return {Code::too_large, false, "response head too large (or no memory)"};

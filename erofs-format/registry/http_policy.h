@@ -4,10 +4,12 @@
 #include <curl/curl.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "erofs-format/base/bytes.h"
 #include "erofs-format/registry/http_options.h"
 #include "erofs-format/registry/reach.h"
 #include "erofs-format/registry/url.h"
@@ -19,13 +21,27 @@ struct ByteRange {
   uint64_t size = 0;
 };
 
+enum class Method { get, head, post, put };
+
+const char* to_string(Method method);
+
+// What a request sends. May be asked for again from the start: a connection can break.
+struct RequestBody {
+  uint64_t size = 0;
+  std::string media_type = "application/octet-stream";
+  // Fills `into` with the bytes at `offset`.
+  std::function<Result<void>(uint64_t offset, MutableBytes into)> read;
+};
+
 struct HttpRequest {
+  Method method = Method::get;
   Url url;
   std::string authorization;       // a whole header value; empty = none
   std::optional<ByteRange> range;  // none: the whole body
   std::string accept;              // media types; empty = any
   // Of the server that sent us here: where this request may not lead. None: the operator's own words.
   std::optional<Reach> sent_from;
+  std::shared_ptr<const RequestBody> body;  // of post and put; none = empty
   uint64_t timeout_ms = 0;
 };
 
@@ -40,6 +56,9 @@ struct TransferHooks {
   std::optional<Reach> sent_from;
   std::string refused;         // why an address was refused
   std::optional<Reach> reach;  // of the peer, once connected
+  std::shared_ptr<const RequestBody> body;
+  uint64_t sent = 0;            // bytes of the body
+  std::optional<Error> unread;  // why the body could not be read
   char message[CURL_ERROR_SIZE] = {};
 };
 

@@ -16,6 +16,11 @@ inline constexpr unsigned kMaxTokensPerRead = 2;
 inline constexpr unsigned kMaxAttempts = 4;  // of one call, the first included
 inline constexpr uint64_t kBackoffMaxMs = 5'000;
 inline constexpr uint64_t kMaxRetryAfterMs = 30'000;
+inline constexpr size_t kPullBytes = 4 << 20;  // of one range, when a whole blob is read
+inline constexpr size_t kPullAhead = 3;
+inline constexpr uint64_t kMinUploadSpeed =
+    64 << 10;                                    // bytes a second, on which the deadline of an upload counts
+inline constexpr uint64_t kUploadPatience = 20;  // so many times the patience of a read
 inline constexpr long kMaxConnectionsPerOrigin = 8;
 inline constexpr long kMinBytesPerSecond = 1024;           // slower is a stall
 inline constexpr size_t kReceiveBufferBytes = 128 << 10;   // of each connection

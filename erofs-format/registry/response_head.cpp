@@ -80,6 +80,10 @@ Result<void> take_header(ResponseHead& head, std::string_view name, std::string_
     head.location = value;
   } else if (same(name, "content-type")) {
     head.content_type = trim(value.substr(0, value.find(';')));
+  } else if (same(name, "docker-content-digest")) {
+    if (!head.content_digest.empty() && head.content_digest != value)
+      return bad("two different values of Docker-Content-Digest");
+    head.content_digest = value;
   } else if (same(name, "www-authenticate")) {
     head.challenges.emplace_back(value);
   } else if (same(name, "retry-after")) {

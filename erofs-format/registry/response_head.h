@@ -28,6 +28,7 @@ struct ResponseHead {
   std::optional<uint64_t> retry_after_s;  // a date instead of seconds counts as absent
   std::string location;
   std::string content_type;             // without parameters
+  std::string content_digest;           // Docker-Content-Digest
   std::vector<std::string> challenges;  // each WWW-Authenticate
   bool encoded = false;                 // a Content-Encoding other than identity
 };

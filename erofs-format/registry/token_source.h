@@ -15,9 +15,12 @@ class TokenSource {
  public:
   using Done = std::function<void(std::optional<FetchFailure>)>;
 
-  TokenSource(Transport& transport, const HttpOptions& options, TransferCounters& counters)
-      : transport_(transport), options_(options), counters_(counters) {}
+  // `origin`: the registry's own, which alone sees a token.
+  TokenSource(std::string origin, Transport& transport, const HttpOptions& options,
+              TransferCounters& counters)
+      : origin_(std::move(origin)), transport_(transport), options_(options), counters_(counters) {}
 
+  bool serves(const Url& url) const { return url.origin() == origin_; }
   // For the Authorization header; empty when there is no token, or none that is still good.
   std::string authorization() const;
   // After `rejected`, an exchange answered with 401: gets another token. `done` runs later, or at
@@ -29,6 +32,7 @@ class TokenSource {
   void answered();
   void finish(const std::optional<FetchFailure>& failure);
 
+  const std::string origin_;
   Transport& transport_;
   const HttpOptions& options_;
   TransferCounters& counters_;

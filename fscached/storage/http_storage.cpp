@@ -1,12 +1,9 @@
 #include "fscached/storage/http_storage.h"
 
-#include <fmt/format.h>
-
 #include <unordered_map>
 
-#include "erofs-format/image/manifest.h"
 #include "erofs-format/registry/call.h"
-#include "erofs-format/registry/limits.h"
+#include "erofs-format/registry/requests.h"
 #include "fscached/storage/blob_name.h"
 #include "fscached/storage/curl_loop.h"
 
@@ -25,13 +22,14 @@ class HttpStorage final : public Registry {
     origin_.random.seed(std::random_device{}());
   }
   void use_tokens() {
-    origin_.tokens = std::make_unique<registry::TokenSource>(*curl_, options_, origin_.counters);
+    origin_.tokens =
+        std::make_unique<registry::TokenSource>(base_.origin(), *curl_, options_, origin_.counters);
   }
 
   FetchId read(const std::string& blob_id, uint64_t offset, std::span<uint8_t> into, Done done) override;
   void cancel(FetchId id) override;
   void size(const std::string& blob_id, std::function<void(Result<uint64_t>)> done) override;
-  void manifest(const std::string& reference, std::function<void(Result<Document>)> done) override;
+  void manifest(const std::string& reference, std::function<void(Result<registry::Document>)> done) override;
   std::string describe() const override { return base_.public_text(); }
 
  private:
@@ -41,7 +39,6 @@ class HttpStorage final : public Registry {
   FetchId start(Result<registry::CallTarget> target, ReadDone done);
   Result<registry::CallTarget> blob(const std::string& blob_id, uint64_t offset,
                                     std::span<uint8_t> into) const;
-  Result<registry::CallTarget> document(const std::string& reference) const;
 
   const StorageOptions options_;
   const registry::Url base_;
@@ -57,16 +54,11 @@ Result<registry::CallTarget> HttpStorage::blob(const std::string& blob_id, uint6
                                                std::span<uint8_t> into) const {
   TRY(check_blob_id(blob_id));
   TRY_ASSIGN(registry::Url url, registry::join_url(base_, prefix_ + blob_id));
-  return registry::CallTarget{std::move(url), blob_id, offset, into};
-}
-
-Result<registry::CallTarget> HttpStorage::document(const std::string& reference) const {
-  TRY(registry::check_reference(reference));
   registry::CallTarget target;
-  TRY_ASSIGN(target.url, registry::join_url(base_, "manifests/" + reference));
-  target.accept =
-      fmt::format("{}, {}, {}, {}", kOciIndexType, kOciManifestType, kDockerIndexType, kDockerManifestType);
-  target.text_limit = registry::kMaxDocumentBytes;
+  target.url = std::move(url);
+  target.blob_id = blob_id;
+  target.offset = offset;
+  target.into = into;
   return target;
 }
 
@@ -113,11 +105,13 @@ void HttpStorage::size(const std::string& blob_id, std::function<void(Result<uin
   });
 }
 
-void HttpStorage::manifest(const std::string& reference, std::function<void(Result<Document>)> done) {
-  start(document(reference), [done = std::move(done)](const registry::Call* read, Result<void> result) {
-    if (!result) return done(std::move(result).error());
-    done(Document{read->content_type(), read->text()});
-  });
+void HttpStorage::manifest(const std::string& reference,
+                           std::function<void(Result<registry::Document>)> done) {
+  start(registry::get_document(base_, reference),
+        [done = std::move(done)](const registry::Call* read, Result<void> result) {
+          if (!result) return done(std::move(result).error());
+          done(registry::Document{read->head().content_type, read->text()});
+        });
 }
 
 Result<std::unique_ptr<HttpStorage>> make(Loop& loop, const registry::Url& base, std::string prefix,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "erofs-format/registry/repository.h"
+#include "erofs-format/registry/requests.h"
 #include "fscached/storage/storage.h"
 
 namespace fscached {
@@ -9,17 +10,12 @@ namespace fscached {
 Result<std::unique_ptr<Storage>> make_http_storage(Loop& loop, const registry::Url& base,
                                                    StorageCounters& counters, const StorageOptions& options);
 
-// A manifest or an index as the registry sent it; nobody has compared it with a digest yet.
-struct Document {
-  std::string media_type;
-  std::string text;
-};
-
 // A repository: its blobs, and its documents besides.
 class Registry : public Storage {
  public:
   // `reference`: a tag, or "sha256:…". Runs `done` later, once.
-  virtual void manifest(const std::string& reference, std::function<void(Result<Document>)> done) = 0;
+  virtual void manifest(const std::string& reference,
+                        std::function<void(Result<registry::Document>)> done) = 0;
 };
 // `where`: "HOST[:PORT]/NAME", docker:// in front or not.
 Result<std::unique_ptr<Registry>> open_registry(Loop& loop, const std::string& where,

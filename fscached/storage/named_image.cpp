@@ -14,6 +14,8 @@
 namespace fscached {
 namespace {
 
+using registry::Document;
+
 // Where documents and layers come from.
 class Source {
  public:

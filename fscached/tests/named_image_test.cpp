@@ -120,9 +120,8 @@ TEST_CASE("named image: from a layout") {
   REQUIRE(transaction);
   REQUIRE(transaction->add_bytes(as_bytes(documents.layer), std::string(kOciGzipLayerType)));
   REQUIRE(transaction->add_bytes(as_bytes("{}"), std::string(kOciConfigType)));
-  auto manifest = transaction->add_bytes(as_bytes(documents.manifest), std::string(kOciManifestType));
-  REQUIRE(manifest);
-  REQUIRE(transaction->publish(*manifest, "latest"));
+  ByteView manifest = as_bytes(documents.manifest);
+  REQUIRE(transaction->publish(describe_bytes(manifest, std::string(kOciManifestType)), manifest, "latest"));
   auto image = open_named_image("oci:" + scratch.path() + "/layout:latest");
   REQUIRE_MESSAGE(image, image.error().message);
   CHECK((image->bootstrap == bootstrap_bytes()));

@@ -44,8 +44,8 @@ size_t count_files(const std::string& path) {
 // An image of nothing but a manifest text.
 Result<Descriptor> publish(const std::string& path, const std::string& tag, std::string_view text) {
   TRY_ASSIGN(auto transaction, LayoutTransaction::create(path));
-  TRY_ASSIGN(Descriptor image, transaction.add_bytes(as_bytes(text), std::string(kOciManifestType)));
-  TRY(transaction.publish(image, tag));
+  Descriptor image = describe_bytes(as_bytes(text), std::string(kOciManifestType));
+  TRY(transaction.publish(image, as_bytes(text), tag));
   return image;
 }
 
@@ -169,7 +169,7 @@ TEST_CASE("an index leads to the platform asked for") {
   }
   auto index = transaction->add_bytes(as_bytes(serialize(inner)), std::string(kOciIndexType));
   REQUIRE(index);
-  REQUIRE(transaction->publish(*index, "multi"));
+  REQUIRE(transaction->publish(*index, as_bytes(serialize(inner)), "multi"));
   auto layout = LayoutFolder::open(path);
   auto start = layout->find("multi");
   REQUIRE(start);

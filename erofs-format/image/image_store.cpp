@@ -1,0 +1,42 @@
+#include "erofs-format/image/image_store.h"
+
+#include <fmt/format.h>
+
+namespace erofs_format {
+
+Result<Descriptor> ImageStore::find_manifest(const Descriptor& start, const Platform& platform) const {
+  if (!is_index_type(start.media_type)) return start;
+  return find_in_index(start, platform, 1);
+}
+
+Result<Descriptor> ImageStore::find_in_index(const Descriptor& start, const Platform& platform,
+                                             int depth) const {
+  std::string name = "index " + digest_text(start.digest);
+  if (depth > kMaxIndexDepth)
+    return make_error(Code::too_large, fmt::format("{}: nested deeper than {} levels", name, kMaxIndexDepth));
+  TRY_ASSIGN(Buffer text, read_blob(start));
+  TRY_ASSIGN(Index index, parse_index(text, name));
+  std::string seen;
+  for (const auto& entry : index.manifests) {
+    if (is_index_type(entry.media_type)) {
+      auto found = find_in_index(entry, platform, depth + 1);
+      if (found || found.error().code != Code::not_found) return found;
+      continue;
+    }
+    if (!entry.platform || !is_manifest_type(entry.media_type)) continue;
+    if (entry.platform->serves(platform)) return entry;
+    seen += (seen.empty() ? "" : ", ") + printable(to_string(*entry.platform));
+  }
+  return make_error(Code::not_found, fmt::format("{}: no image for {}, there are: {}", name,
+                                                 to_string(platform), seen.empty() ? "none" : seen));
+}
+
+Descriptor describe_bytes(ByteView bytes, std::string media_type) {
+  Descriptor descriptor;
+  descriptor.media_type = std::move(media_type);
+  descriptor.digest = sha256(bytes);
+  descriptor.size = bytes.size();
+  return descriptor;
+}
+
+}  // namespace erofs_format

@@ -1,0 +1,62 @@
+#include "erofs-format/registry/requests.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "erofs-format/base/os.h"
+#include "erofs-format/image/manifest.h"
+#include "erofs-format/registry/repository.h"
+
+namespace erofs_format::registry {
+namespace {
+
+Result<CallTarget> at_document(const Url& base, const std::string& reference) {
+  TRY(check_reference(reference));
+  CallTarget target;
+  TRY_ASSIGN(target.url, join_url(base, "manifests/" + reference));
+  return target;
+}
+
+}  // namespace
+
+Result<CallTarget> get_document(const Url& base, const std::string& reference) {
+  TRY_ASSIGN(CallTarget target, at_document(base, reference));
+  target.accept =
+      fmt::format("{}, {}, {}, {}", kOciIndexType, kOciManifestType, kDockerIndexType, kDockerManifestType);
+  target.text_limit = kMaxDocumentBytes;
+  return target;
+}
+
+Result<CallTarget> put_document(const Url& base, const std::string& reference, const Document& document) {
+  TRY_ASSIGN(CallTarget target, at_document(base, reference));
+  target.method = Method::put;
+  target.body = body_of_bytes(as_bytes(document.text), document.media_type);
+  return target;
+}
+
+Result<Url> blob_url(const Url& base, const Digest& digest) {
+  return join_url(base, "blobs/sha256:" + to_hex(digest));
+}
+
+std::shared_ptr<const RequestBody> body_of_file(int fd, uint64_t size, const std::string& name) {
+  auto body = std::make_shared<RequestBody>();
+  body->size = size;
+  body->read = [fd, name](uint64_t offset, MutableBytes into) {
+    return os::pread_exact(fd, offset, into, name);
+  };
+  return body;
+}
+
+std::shared_ptr<const RequestBody> body_of_bytes(ByteView bytes, std::string media_type) {
+  auto body = std::make_shared<RequestBody>();
+  body->size = bytes.size();
+  body->media_type = std::move(media_type);
+  body->read = [copy = Buffer(bytes.begin(), bytes.end())](uint64_t offset, MutableBytes into) {
+    std::copy_n(copy.begin() + static_cast<ptrdiff_t>(offset), into.size(), into.begin());
+    return Result<void>();
+  };
+  return body;
+}
+
+}  // namespace erofs_format::registry

@@ -1,0 +1,24 @@
+// What a repository is asked for, and what it is sent, as calls. `base` is https://HOST/v2/NAME/.
+#pragma once
+
+#include "erofs-format/base/digest.h"
+#include "erofs-format/registry/call.h"
+
+namespace erofs_format::registry {
+
+// A manifest or an index as the registry sent it; nobody has compared it with a digest yet.
+struct Document {
+  std::string media_type;
+  std::string text;
+};
+
+// `reference`: a tag, or "sha256:…".
+Result<CallTarget> get_document(const Url& base, const std::string& reference);
+Result<CallTarget> put_document(const Url& base, const std::string& reference, const Document& document);
+Result<Url> blob_url(const Url& base, const Digest& digest);
+
+// The first `size` bytes of a file. `fd` stays open as long as the body is used.
+std::shared_ptr<const RequestBody> body_of_file(int fd, uint64_t size, const std::string& name);
+std::shared_ptr<const RequestBody> body_of_bytes(ByteView bytes, std::string media_type);
+
+}  // namespace erofs_format::registry
