@@ -38,7 +38,7 @@ PACKAGES := libzstd liblz4 zlib libisal libcrypto libcurl liburing fmt libxxhash
 # clang counts changes of sign as conversions, GCC does not: both see the same rules.
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Woverloaded-virtual $(if $(filter 1,$(WERROR)),-Werror)
 override CXXFLAGS := -std=c++20 $(WARNINGS) -I. -fno-rtti -pthread $(MODE_FLAGS) $(CXXFLAGS)
-override LDFLAGS  := -pthread $(MODE_FLAGS) $(LDFLAGS)
+override LDFLAGS  := -pthread -Wl,--build-id=sha1 $(MODE_FLAGS) $(LDFLAGS)
 LDLIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 
 sources = $(sort $(foreach dir,$(1),$(wildcard $(dir)/*.cpp)))
@@ -118,6 +118,7 @@ tidy: ; $(Q)printf '%s\n' $(TIDY_FILES) | xargs -P $$(nproc) -I{} clang-tidy-14 
 
 install: all
 	$(INSTALL) -D -m755 $(BIN)/mkfs.nydus-erofs $(DESTDIR)$(PREFIX)/bin/mkfs.nydus-erofs
+	ln -sf mkfs.nydus-erofs $(DESTDIR)$(PREFIX)/bin/nydus-image
 	$(INSTALL) -D -m755 $(BIN)/fscached $(DESTDIR)$(PREFIX)/sbin/fscached
 	ln -sf fscached $(DESTDIR)$(PREFIX)/sbin/mount.nydus-erofs
 	for page in $(wildcard man/*.[1-8]); do $(INSTALL) -D -m644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done

@@ -4,6 +4,7 @@
 
 #include <chrono>
 
+#include "erofs-format/base/log.h"
 #include "mkfs/build_output.h"
 #include "mkfs/commands.h"
 #include "mkfs/create_options.h"
@@ -30,13 +31,15 @@ constexpr std::array kCreateOptions = {
     Option{"encrypt", 'E', "", "not supported yet"},
     Option{"parent-bootstrap", 0, "FILE", "not supported yet"},
     Option{"external-blob", 0, "FILE", "not supported"},
+    Option{"blob-data-size", 0, "SIZE", "not supported (estargztoc-ref)"},
+    Option{"blob-offset", 0, "OFFSET", "not supported"},
     Option{"attributes", 0, "FILE", "not supported yet"},
     Option{"blob-cache-dir", 0, "DIR", "not supported yet"},
     Option{"aligned-chunk", 0, "", "accepted: chunks are always aligned"},
     Option{"disable-check", 0, "", "accepted, has no effect"},
     Option{"config", 'C', "FILE", "accepted, has no effect"},
-    Option{"log-level", 'l', "LEVEL", "error, warn, info or debug"},
-    Option{"log-file", 'L', "FILE", "accepted, has no effect"},
+    Option{"log-level", 'l', "LEVEL", "error, warn, info, debug or trace"},
+    Option{"log-file", 'L', "FILE", "append log lines to this file"},
 };
 
 constexpr auto kOptions = [] {
@@ -46,8 +49,8 @@ constexpr auto kOptions = [] {
   return options;
 }();
 
-constexpr std::string_view kNotYet[] = {"encrypt", "parent-bootstrap", "external-blob", "attributes",
-                                        "blob-cache-dir"};
+constexpr std::string_view kNotYet[] = {"encrypt", "parent-bootstrap", "attributes", "blob-cache-dir"};
+constexpr std::string_view kNever[] = {"external-blob", "blob-data-size", "blob-offset"};
 
 Result<SourceKind> source_kind(const Arguments& arguments) {
   std::string type = arguments.value_or("type", "dir-rafs");
@@ -70,6 +73,9 @@ Result<void> check_conflicts(const Arguments& arguments) {
   for (std::string_view option : kNotYet)
     if (arguments.has(option))
       return make_error(Code::unsupported, fmt::format("not supported yet: --{}", option));
+  for (std::string_view option : kNever)
+    if (arguments.has(option))
+      return make_error(Code::unsupported, fmt::format("not supported: --{}", option));
   if (arguments.positional().size() != 1) return usage_error("one SOURCE is needed");
   if (arguments.value_or("fs-version", "6") != "6")
     return make_error(Code::unsupported, "not supported: --fs-version " + *arguments.value("fs-version"));
@@ -106,6 +112,17 @@ Result<BuildOptions> create_build_options(const Arguments& arguments,
   return options;
 }
 
+void log_built(const BuildResult& result, const std::string& bootstrap) {
+  std::string blobs;
+  for (const Blob& blob : result.tree.blobs)
+    blobs.append(blobs.empty() ? "" : ", ").append("\"").append(blob.id).append("\"");
+  log_line(
+      LogLevel::info, "create",
+      fmt::format(
+          "successfully built RAFS filesystem: meta blob path: {}, data blob size: {:#x}, data blobs: [{}]",
+          bootstrap.empty() ? "<none>" : bootstrap, result.counters.bytes_out, blobs));
+}
+
 Result<void> run(const Arguments& arguments) {
   auto started = std::chrono::steady_clock::now();
   TRY(check_conflicts(arguments));
@@ -124,6 +141,7 @@ Result<void> run(const Arguments& arguments) {
   TRY_ASSIGN(std::string bootstrap, output.publish(*result));
   if (auto json = arguments.value("output-json")) TRY(write_output_json(*json, result->tree, bootstrap));
   std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;
+  log_built(*result, bootstrap);
   return write_report(arguments, *result, seconds.count());
 }
 

@@ -20,8 +20,8 @@ constexpr Option kOptions[] = {
     {"request", 'R', "COMMAND", "stats, ls, cd DIR, stat FILE, blobs, prefetch, chunk OFFSET, icheck INODE"},
     {"blob-dir", 'D', "DIR", "folder of blobs, to find a blob with an inlined bootstrap"},
     {"config", 'C', "FILE", "accepted, has no effect"},
-    {"log-level", 'l', "LEVEL", "accepted, has no effect"},
-    {"log-file", 'L', "FILE", "accepted, has no effect"},
+    {"log-level", 'l', "LEVEL", "error, warn, info, debug or trace"},
+    {"log-file", 'L', "FILE", "append log lines to this file"},
 };
 
 constexpr char kHelp[] =
@@ -209,10 +209,16 @@ Result<ordered_json> Inspector::inode(const std::string& text) {
   return ordered_json(nullptr);
 }
 
+// Verb and object. Callers put a space before the verb: `-R blobs` as one word.
+std::pair<std::string, std::string> split_question(const std::string& question) {
+  size_t start = std::min(question.find_first_not_of(' '), question.size());
+  size_t end = std::min(question.find(' ', start), question.size());
+  size_t object = std::min(question.find_first_not_of(' ', end), question.size());
+  return {question.substr(start, end - start), question.substr(object)};
+}
+
 Result<ordered_json> Inspector::answer(const std::string& question) {
-  size_t space = question.find(' ');
-  std::string verb = question.substr(0, space);
-  std::string object = space == question.npos ? "" : question.substr(question.find_first_not_of(' ', space));
+  auto [verb, object] = split_question(question);
   if (verb == "stats") return stats();
   if (verb == "ls") return list();
   if (verb == "cd") return change(object);

@@ -26,8 +26,8 @@ constexpr Option kOptions[] = {
     {"prefetch-policy", 0, "fs|blob|none", "fs, blob: read paths from stdin (none)"},
     {"output-json", 'J', "FILE", "write what was made as JSON"},
     {"config", 'C', "FILE", "accepted, has no effect"},
-    {"log-level", 'l', "LEVEL", "error, warn, info or debug"},
-    {"log-file", 'L', "FILE", "accepted, has no effect"},
+    {"log-level", 'l', "LEVEL", "error, warn, info, debug or trace"},
+    {"log-file", 'L', "FILE", "append log lines to this file"},
 };
 
 // A comma list with one item per layer; absent is empty.

@@ -24,8 +24,8 @@ constexpr Option kOptions[] = {
     {"output-json", 'J', "FILE", "write the numbers as JSON"},
     {"config", 'C', "FILE", "accepted, has no effect"},
     {"digester", 0, "NAME", "accepted, has no effect"},
-    {"log-level", 'l', "LEVEL", "accepted, has no effect"},
-    {"log-file", 'L', "FILE", "accepted, has no effect"},
+    {"log-level", 'l', "LEVEL", "error, warn, info, debug or trace"},
+    {"log-file", 'L', "FILE", "append log lines to this file"},
 };
 
 constexpr uint32_t kFirstChunkBits = 12;

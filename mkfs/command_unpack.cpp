@@ -21,8 +21,11 @@ constexpr Option kOptions[] = {
     {"output", 0, "FILE", "the tar to write; - is standard output, a FIFO will do"},
     {"blob-dir", 'D', "DIR", "folder of blobs (repeatable)"},
     {"blob", 'b', "FILE", "the blob of an image that has one"},
-    {"log-level", 'l', "LEVEL", "accepted, has no effect"},
-    {"log-file", 'L', "FILE", "accepted, has no effect"},
+    {"backend-type", 0, "TYPE", "not supported yet: blobs are files in a folder"},
+    {"backend-config", 0, "JSON", "not supported yet"},
+    {"backend-config-file", 0, "FILE", "not supported yet"},
+    {"log-level", 'l', "LEVEL", "error, warn, info, debug or trace"},
+    {"log-file", 'L', "FILE", "append log lines to this file"},
 };
 
 class Unpack {
@@ -77,6 +80,9 @@ Result<std::vector<std::string>> blob_folders(const Arguments& arguments, Tree& 
 }
 
 Result<void> run_unpack(const Arguments& arguments) {
+  for (std::string_view option : {"backend-type", "backend-config", "backend-config-file"})
+    if (arguments.has(option))
+      return make_error(Code::unsupported, fmt::format("not supported yet: --{}", option));
   auto output = arguments.value("output");
   if (!output) return usage_error("unpack: --output is missing");
   TRY_ASSIGN(Tree tree, open_image_argument(arguments));

@@ -1,8 +1,11 @@
 #include "mkfs/output_json.h"
 
+#include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 #include "erofs-format/base/os.h"
+#include "erofs-format/base/version.h"
 
 namespace mkfs {
 
@@ -12,7 +15,7 @@ std::string output_json(const Tree& tree, const std::string& bootstrap) {
   nlohmann::ordered_json trace = {{"consumed_time", nlohmann::ordered_json::object()},
                                   {"registered_events", nlohmann::ordered_json::object()}};
   nlohmann::ordered_json document = {
-      {"version", kProgramVersion}, {"bootstrap", bootstrap}, {"blobs", blobs}};
+      {"version", fmt::format("{}-{}", kVersion, build_id())}, {"bootstrap", bootstrap}, {"blobs", blobs}};
   document["external_bootstrap"] = "";
   document["external_blobs"] = nlohmann::ordered_json::array();
   document["trace"] = trace;

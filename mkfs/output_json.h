@@ -10,8 +10,6 @@ namespace mkfs {
 
 using namespace erofs_format;
 
-constexpr std::string_view kProgramVersion = "0.1.0";
-
 // `bootstrap` is the path as it was given, empty when it lies inside the blob.
 std::string output_json(const Tree& tree, const std::string& bootstrap);
 // Writes it, replacing the file.

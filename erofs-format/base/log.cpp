@@ -9,6 +9,7 @@ namespace erofs_format {
 
 namespace {
 std::atomic<LogLevel> current_level{LogLevel::info};
+std::atomic<int> output{STDERR_FILENO};
 
 const char* level_name(LogLevel level) {
   switch (level) {
@@ -23,6 +24,8 @@ const char* level_name(LogLevel level) {
 
 void set_log_level(LogLevel level) { current_level = level; }
 
+void set_log_output(int fd) { output = fd; }
+
 bool log_enabled(LogLevel level) { return level <= current_level.load(std::memory_order_relaxed); }
 
 void log_line(LogLevel level, std::string_view component, std::string_view message) {
@@ -30,7 +33,7 @@ void log_line(LogLevel level, std::string_view component, std::string_view messa
   std::string line = level_name(level);
   line.append(" ").append(component).append(": ").append(message).append("\n");
   // A log that cannot be written must not stop the work.
-  [[maybe_unused]] ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+  [[maybe_unused]] ssize_t written = ::write(output, line.data(), line.size());
 }
 
 }  // namespace erofs_format

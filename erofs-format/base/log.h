@@ -1,4 +1,4 @@
-// Log lines on stderr: "LEVEL component: message". The program name and time
+// Log lines on stderr or in a file: "LEVEL component: message". The program name and time
 // are added by whoever collects stderr (a terminal, the journal).
 #pragma once
 
@@ -9,6 +9,8 @@ namespace erofs_format {
 enum class LogLevel { error, warn, info, debug };
 
 void set_log_level(LogLevel level);
+// Lines go to `fd` (borrowed) instead of stderr.
+void set_log_output(int fd);
 bool log_enabled(LogLevel level);
 // One write(2) a line, so that lines of several processes do not mix.
 void log_line(LogLevel level, std::string_view component, std::string_view message);
