@@ -51,7 +51,7 @@ FSC_DIRS   := fscached fscached/keeper fscached/kernel fscached/object fscached/
 FSC_SRCS   := $(filter-out fscached/main.cpp,$(call sources,$(FSC_DIRS)))
 TEST_LIB_SRCS  := $(call sources,$(addsuffix /tests,$(LIB_DIRS)))
 TEST_MKFS_SRCS := $(call sources,mkfs/tests)
-TEST_FSC_SRCS  := $(call sources,fscached/tests)
+TEST_FSC_SRCS  := $(call sources,fscached/tests fscached/tests/simulation)
 FUZZ_SRCS  := $(call sources,$(addsuffix /fuzz,$(LIB_DIRS)) mkfs/fuzz fscached/fuzz)
 SRCS := $(LIB_SRCS) $(MKFS_SRCS) $(FSC_SRCS) mkfs/main.cpp fscached/main.cpp \
         $(TEST_LIB_SRCS) $(TEST_MKFS_SRCS) $(TEST_FSC_SRCS) $(FUZZ_SRCS)
@@ -110,7 +110,7 @@ fuzz: ; $(Q)$(MAKE) MODE=fuzz fuzzers && scripts/fuzz $(FUZZ_SECONDS)
 demo: ; $(Q)scripts/demo
 bench: all ; $(Q)scripts/bench build && scripts/bench read
 
-SOURCES_AND_HEADERS = $(SRCS) $(wildcard $(addsuffix /*.h,$(LIB_DIRS) $(addsuffix /tests,$(LIB_DIRS)) mkfs mkfs/tests $(FSC_DIRS) fscached/tests))
+SOURCES_AND_HEADERS = $(SRCS) $(wildcard $(addsuffix /*.h,$(LIB_DIRS) $(addsuffix /tests,$(LIB_DIRS)) mkfs mkfs/tests $(FSC_DIRS) fscached/tests fscached/tests/simulation))
 format: ; $(Q)clang-format-14 -i $(SOURCES_AND_HEADERS)
 check-format: ; $(Q)clang-format-14 --dry-run -Werror $(SOURCES_AND_HEADERS)
 TIDY_FILES ?= $(LIB_SRCS) $(MKFS_SRCS) $(FSC_SRCS) mkfs/main.cpp fscached/main.cpp

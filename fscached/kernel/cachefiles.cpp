@@ -339,6 +339,9 @@ Ticket CachefilesBackend::take_slot(std::shared_ptr<Cookie> cookie, uint32_t req
   uint32_t slot = free_.back();
   free_.pop_back();
   pending_[slot] = {std::move(cookie), request};
+  // A number that comes again is another reader's: the kernel let the first one go, killed or with its file.
+  auto [known, is_new] = slots_.try_emplace(request, slot);
+  if (!is_new) pending_[std::exchange(known->second, slot)].cookie.reset();
   return Ticket(*this, slot);
 }
 
@@ -369,10 +372,13 @@ void CachefilesBackend::on_read(const CachefilesMessage& message) {
 void CachefilesBackend::answer(uint32_t slot, int error) {
   Pending pending = std::move(pending_[slot]);
   (error ? counters_.denied : counters_.allowed)++;
-  fault_point(24);
-  if (auto completed = pending.cookie->complete(pending.request); !completed)
-    error_line(completed.error().message);
-  fault_point(25);
+  if (pending.cookie) {
+    slots_.erase(pending.request);
+    fault_point(24);
+    if (auto completed = pending.cookie->complete(pending.request); !completed)
+      error_line(completed.error().message);
+    fault_point(25);
+  }
   free_.push_back(slot);
   if (full_ && free_.size() >= kMaxPendingReads / 2) {
     full_ = false;

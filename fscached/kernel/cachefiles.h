@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <unordered_map>
 #include <vector>
 
 #include "fscached/kernel/cachefiles_wire.h"
@@ -50,7 +51,7 @@ class CachefilesBackend final : public KernelBackend {
   };
   using KnownFiles = std::map<CookieName, Known>;
   struct Pending {
-    std::shared_ptr<Cookie> cookie;
+    std::shared_ptr<Cookie> cookie;  // none: nobody waits for it any more
     uint32_t request = 0;
   };
 
@@ -86,6 +87,7 @@ class CachefilesBackend final : public KernelBackend {
   ObjectId last_id_ = 0;
   std::vector<Pending> pending_;
   std::vector<uint32_t> free_;
+  std::unordered_map<uint32_t, uint32_t> slots_;  // by the kernel's number of the request
   KernelCounters counters_;
   CacheDirectory directory_;  // last: its thread ends before what it uses
 };

@@ -7,7 +7,6 @@
 #include <algorithm>
 
 #include "erofs-format/base/log.h"
-#include "erofs-format/blob/blob_reader.h"
 #include "fscached/kernel/when_free.h"
 
 namespace fscached {
@@ -16,16 +15,16 @@ namespace {
 
 // Whether chunk `index` is there, whole and right.
 Result<bool> is_right(int file, const BlobLayout& layout, uint32_t index, const std::vector<Extent>& data,
-                      Buffer& raw) {
+                      Buffer& pages) {
   const ChunkSpan& span = layout.chunk(index);
   uint64_t end = span.uncompressed_offset + padded_size(span);
   bool whole = std::any_of(data.begin(), data.end(), [&](const Extent& extent) {
     return extent.offset <= span.uncompressed_offset && end <= extent.offset + extent.size;
   });
   if (!whole) return false;
-  raw.resize(span.uncompressed_size);
-  TRY(os::pread_exact(file, span.uncompressed_offset, raw, "cache file"));
-  return bool(verify_chunk(layout.blob(), layout.digest(index), raw));
+  pages.resize(padded_size(span));
+  TRY(os::pread_exact(file, span.uncompressed_offset, pages, "cache file"));
+  return bool(layout.verify_pages(index, pages));
 }
 
 // Leaves only what the digests prove.
@@ -33,10 +32,10 @@ Result<Presence> keep_what_is_right(int file, const BlobLayout& layout) {
   TRY_ASSIGN(auto data, data_extents(file, {0, layout.file_size()}));
   Presence presence;
   presence.file_size = layout.file_size();
-  Buffer raw;
+  Buffer pages;
   uint64_t proved_to = 0;
   for (uint32_t chunk : layout.known()) {
-    TRY_ASSIGN(bool right, is_right(file, layout, chunk, data, raw));
+    TRY_ASSIGN(bool right, is_right(file, layout, chunk, data, pages));
     if (!right) continue;
     presence.chunks.push_back({chunk, layout.digest(chunk)});
     const ChunkSpan& span = layout.chunk(chunk);

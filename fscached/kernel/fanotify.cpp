@@ -217,6 +217,7 @@ Result<void> FanotifyBackend::adopt() {
 void FanotifyBackend::serve_candidates(uint32_t slot, const JournalSlot& orphan) {
   std::vector<ObjectId> candidates;
   for (auto& [key, known] : objects_) candidates.push_back(known.id);
+  std::sort(candidates.begin(), candidates.end());  // so that the same events are always served alike
   pending_[slot].parts = static_cast<uint32_t>(candidates.size());
   if (candidates.empty() || candidates.size() > kMaxOrphanCandidates) {
     // The kernel asks again for the single page before a reader sees the error.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "erofs-format/blob/blob_reader.h"
 #include "erofs-format/ondisk/rafs.h"
 
 namespace fscached {
@@ -96,6 +97,15 @@ Result<std::shared_ptr<const BlobLayout>> BlobLayout::merge(const BlobLayout& on
     }
   }
   return create(one.blob_, std::move(table), std::move(digests));
+}
+
+Result<void> BlobLayout::verify_pages(uint32_t index, ByteView pages) const {
+  size_t size = chunk(index).uncompressed_size;
+  TRY(verify_chunk(blob_, digest(index), pages.first(size)));
+  ByteView padding = pages.subspan(size);
+  if (std::any_of(padding.begin(), padding.end(), [](uint8_t byte) { return byte != 0; }))
+    return make_error(Code::digest_mismatch, "what lies behind it is not zero");
+  return {};
 }
 
 std::span<const uint32_t> BlobLayout::chunks_in(uint64_t offset, uint64_t count) const {

@@ -31,6 +31,9 @@ class BlobLayout {
   // Known chunks by their place in the cache file.
   const std::vector<uint32_t>& known() const { return order_; }
   bool knows(uint32_t index) const { return index < digests_.size() && !digests_[index].is_zero(); }
+  // Whether a cache file's pages are those of a chunk: its bytes, then zeros, which a reader that maps the
+  // last page of a file sees.
+  Result<void> verify_pages(uint32_t index, ByteView pages) const;
   // The known chunks that overlap a range of the cache file.
   std::span<const uint32_t> chunks_in(uint64_t offset, uint64_t count) const;
   // The known chunks of a batch.

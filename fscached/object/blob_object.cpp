@@ -205,12 +205,12 @@ void BlobObject::verify(uint32_t chunk, Urgency urgency, const std::function<voi
   states_[chunk] = State::busy;
   auto self = shared_from_this();
   auto layout = layout_;
-  uint64_t cost = layout->chunk(chunk).uncompressed_size;
+  uint64_t cost = padded_size(layout->chunk(chunk));
   environment_.memory.acquire(nullptr, cost, urgency, [self, layout, chunk, cost, urgency, on_wrong] {
     auto work = [self, layout, chunk](DecodePool::Context&) -> Result<void> {
-      Buffer raw(layout->chunk(chunk).uncompressed_size);
-      TRY(self->file_->read(layout->chunk(chunk).uncompressed_offset, raw));
-      return verify_chunk(layout->blob(), layout->digest(chunk), raw);
+      Buffer pages(padded_size(layout->chunk(chunk)));
+      TRY(self->file_->read(layout->chunk(chunk).uncompressed_offset, pages));
+      return layout->verify_pages(chunk, pages);
     };
     auto done = [self, chunk, cost, urgency, on_wrong](Result<void> result) {
       self->environment_.memory.release(nullptr, cost);

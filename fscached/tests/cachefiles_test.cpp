@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "fscached/tests/cachefiles_records.h"
+#include "fscached/tests/completed_reads.h"
 #include "fscached/tests/recorder.h"
 #include "fscached/tests/scratch.h"
 #include "fscached/tests/small_blob.h"
@@ -149,6 +150,27 @@ TEST_CASE("cachefiles: a file is closed while its readers wait; their answers ha
   world.sink.tickets.clear();
   CHECK(world.backend->pending() == 0);
   CHECK(world.commands() == Commands{"restore", "copen 0,65536"});
+}
+
+TEST_CASE("cachefiles: a number that comes again belongs to the reader it came for last") {
+  World world;
+  world.send_open(0, 1, blob_cookie());
+  world.send(read_message(1, 1, 8192, 4096));
+  world.send(close_message(2, 1));
+  world.send_open(0, 2, blob_cookie());
+  world.send(read_message(1, 2, 0, 4096));
+  world.backend->start();
+  REQUIRE(world.sink.requests.size() == 2);
+  std::vector<uint32_t> completed;
+  CompletedReads told([&](int, uint32_t request) {
+    completed.push_back(request);
+    return 0;
+  });
+  world.sink.tickets[0].fail();  // the first one's reader went with its file
+  CHECK(completed.empty());
+  world.sink.tickets[1].allow();
+  CHECK(completed == std::vector<uint32_t>{1});
+  CHECK(world.backend->pending() == 0);
 }
 
 TEST_CASE("cachefiles: opened again it has another descriptor, and the old number means nothing") {

@@ -206,6 +206,22 @@ TEST_CASE("object: after a clean stop presence is believed, after an unclean one
   }
 }
 
+TEST_CASE("object: what lies behind a chunk in its last page is right or fetched again, too") {
+  World world;
+  bool saved = false;
+  world.object->complete(
+      0, [&](Result<void>) { world.object->save(false, [&](Result<void> r) { saved = bool(r); }); });
+  world.run_until([&] { return saved; });
+  os::UniqueFd file(open(world.path("data").c_str(), O_RDWR | O_CLOEXEC));
+  uint8_t byte = 1;
+  REQUIRE(os::pwrite_all(file.get(), 2 * kStep + kSize, ByteView(&byte, 1), "data"));
+  world.make(0xff, world.saved());
+  world.request(1, 2 * kStep, kStep);
+  world.run_until([&] { return world.answered(1); });
+  CHECK(world.kernel.answers[1] == Answers{0});
+  CHECK(world.data(2)[kSize] == 0);
+}
+
 TEST_CASE(
     "object: what is clean on the disk is unclean before anything is written, also when that fails at "
     "first") {

@@ -1,0 +1,194 @@
+#include "fscached/tests/simulation/simulation.h"
+
+#include <fcntl.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+
+#include "fscached/tests/simulation/simulated_worker.h"
+
+namespace fscached {
+
+namespace {
+
+constexpr size_t kMaxWaiting = 40;
+constexpr uint64_t kMostReadsOfLife = 150;  // in the end everything is there
+constexpr uint64_t kMaxStepsAtRest = 2'000'000;
+
+// In memory where files there can be used as the kernel's cache uses its own (O_DIRECT), else on a disk.
+class WorkingFolder {
+ public:
+  WorkingFolder() {
+    for (std::string path : {"/dev/shm/fscached-simulation-XXXXXX", "/tmp/fscached-simulation-XXXXXX"}) {
+      if (mkdtemp(path.data()) == nullptr) continue;
+      path_ = path;
+      os::UniqueFd probe(open((path + "/probe").c_str(), O_RDWR | O_CREAT | O_DIRECT | O_CLOEXEC, 0600));
+      if (probe.valid() && chdir(path.c_str()) == 0) return;
+      std::filesystem::remove_all(path);
+    }
+    abort();
+  }
+  ~WorkingFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+    if (fchdir(home_.get()) != 0) abort();
+  }
+  WorkingFolder(const WorkingFolder&) = delete;
+  WorkingFolder& operator=(const WorkingFolder&) = delete;
+
+ private:
+  os::UniqueFd home_{open(".", O_PATH | O_DIRECTORY | O_CLOEXEC)};
+  std::string path_;
+};
+
+class Simulation {
+ public:
+  Simulation(Choices& choices, uint64_t questions);
+  SimulationReport run();
+
+ private:
+  void live();
+  void act();
+  void read();
+  void command();
+  void replace_worker();
+  bool step();
+  void come_to_rest();
+  void read_everything();
+
+  Scene scene_;
+  uint64_t questions_;
+  WorkingFolder folder_;
+  bool on_cachefiles_ = false;
+  std::unique_ptr<SimulatedKernel> kernel_;
+  std::unique_ptr<SimulatedWorker> worker_;
+  uint64_t lives_ = 0;
+  uint64_t reads_ = 0;  // of this life
+  // How often things happen in this run.
+  unsigned one_death_in_ = 0, one_command_in_ = 0, one_surprise_in_ = 0;
+};
+
+Simulation::Simulation(Choices& choices, uint64_t questions) : scene_(choices), questions_(questions) {
+  on_cachefiles_ = choices.one_in(2);
+  scene_.request_timeout_ms = 20'000;
+  scene_.sources = choices.between(1, 2);
+  scene_.habits.one_fault_in = static_cast<unsigned>(choices.one_in(8) ? 1 : choices.between(2, 30));
+  scene_.habits.stall_ms = 3 * scene_.request_timeout_ms;
+  size_t blobs = choices.between(1, 4);
+  for (size_t i = 0; i < blobs; i++)
+    scene_.blobs.push_back(make_blob(choices, static_cast<char>('a' + i), !on_cachefiles_));
+  one_death_in_ = static_cast<unsigned>(choices.between(100, 2000));
+  one_command_in_ = static_cast<unsigned>(choices.between(50, 1000));
+  one_surprise_in_ = static_cast<unsigned>(choices.between(20, 300));
+  kernel_ = on_cachefiles_ ? simulate_cachefiles(scene_) : simulate_fanotify(scene_);
+}
+
+void Simulation::live() {
+  lives_++;
+  reads_ = 0;
+  worker_ = std::make_unique<SimulatedWorker>(scene_, *kernel_);
+}
+
+void Simulation::read() {
+  Choices& choices = scene_.choices;
+  reads_++;
+  size_t blob = choices.below(scene_.blobs.size());
+  uint64_t size = scene_.blobs[blob].size();
+  Extent range = {choices.below(size / kPageSize + 1) * kPageSize, choices.between(1, 8) * kPageSize};
+  if (choices.one_in(30)) range = {choices.below(2 * size), choices.below(2 * size)};
+  if (choices.one_in(60)) range = {0, UINT64_MAX};
+  // Several may want the same.
+  for (uint64_t readers = choices.one_in(10) ? 3 : 1; readers > 0; readers--) kernel_->read(blob, range);
+}
+
+void Simulation::command() {
+  size_t blob = scene_.choices.below(scene_.blobs.size());
+  switch (scene_.choices.below(6)) {
+    case 0: return worker_->fetch(blob);
+    case 1: return worker_->save(false);
+    default: return worker_->scrub(blob);
+  }
+}
+
+// Killed as it is, or at rest with everything saved; then some of the files may have gone.
+void Simulation::replace_worker() {
+  bool clean = scene_.choices.one_in(2);
+  if (clean) {
+    come_to_rest();
+    worker_->save(true);
+    come_to_rest();
+  }
+  worker_.reset();
+  for (size_t blob = 0; blob < scene_.blobs.size(); blob++) {
+    if (clean && !scene_.choices.one_in(4)) kernel_->empty(blob);
+    if (!clean && scene_.choices.one_in(4)) kernel_->rot(blob);
+  }
+  scene_.clock += scene_.choices.below(5'000) * 1'000'000;
+  live();
+}
+
+void Simulation::act() {
+  if (scene_.choices.one_in(one_surprise_in_)) kernel_->surprise();
+  if (scene_.choices.one_in(one_command_in_)) command();
+  if (scene_.choices.one_in(one_death_in_) || reads_ == kMostReadsOfLife) return replace_worker();
+  if (kernel_->waiting() < kMaxWaiting) read();
+}
+
+bool Simulation::step() {
+  bool more = worker_->step();
+  kernel_->turn();
+  return more && scene_.judge.content();
+}
+
+void Simulation::come_to_rest() {
+  uint64_t steps = 0;
+  while ((kernel_->waiting() > 0 || !worker_->rests()) && steps++ < kMaxStepsAtRest && step()) {
+  }
+  kernel_->check_rest();
+  worker_->check_rest();
+}
+
+// With sources that are right now, every byte can be had.
+void Simulation::read_everything() {
+  scene_.habits.honest = true;
+  for (size_t blob = 0; blob < scene_.blobs.size(); blob++)
+    kernel_->read(blob, {0, scene_.blobs[blob].size()});
+  uint64_t errors = kernel_->counters().errors;
+  come_to_rest();
+  scene_.judge.expect(errors == kernel_->counters().errors, "errors although every source is right");
+}
+
+SimulationReport Simulation::run() {
+  live();
+  while (kernel_->counters().asked < questions_ && scene_.judge.content()) {
+    for (uint64_t steps = scene_.choices.below(6); steps > 0; steps--) step();
+    act();
+    kernel_->turn();
+  }
+  come_to_rest();
+  read_everything();
+  worker_.reset();
+  const ReaderCounters& counters = kernel_->counters();
+  SimulationReport report;
+  report.asked = counters.asked;
+  report.answered = counters.answered;
+  report.errors = counters.errors;
+  report.unasked = counters.unasked;
+  report.again = counters.again;
+  report.lives = lives_;
+  report.faults = scene_.faults.count();
+  report.trace = scene_.choices.trace();
+  report.failure = scene_.judge.verdict();
+  return report;
+}
+
+}  // namespace
+
+SimulationReport simulate(Choices& choices, uint64_t questions) {
+  return Simulation(choices, questions).run();
+}
+
+}  // namespace fscached
