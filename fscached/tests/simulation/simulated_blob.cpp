@@ -85,7 +85,8 @@ SimulatedBlob make_blob(Choices& choices, char letter, bool gaps) {
       size_t members = choices.between(2, 4);
       writer.add_batch(random_bytes(choices, members * choices.between(1, 6000)), members);
     } else {
-      writer.add_chunk(random_bytes(choices, size), !(gaps && choices.one_in(10)));
+      bool known = !(gaps && choices.one_in(10));
+      writer.add_chunk(random_bytes(choices, size), known);
     }
     // What the builder left between two chunks.
     if (choices.one_in(10)) writer.blob.stored.resize(writer.blob.stored.size() + choices.below(5000));

@@ -1,5 +1,6 @@
 #include "fscached/tests/simulation/simulated_loop.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -27,7 +28,10 @@ Loop::Id SimulatedLoop::add_file(std::function<int32_t()> act, Done done) {
   FileOperation operation;
   uint64_t late_us = choices_.one_in(50) ? 200'000 : 400;
   operation.ends = now_ns() + choices_.below(late_us) * 1000;
-  if (choices_.one_in(2)) operation.result = act();
+  if (no_files_)
+    operation.result = -EIO;
+  else if (choices_.one_in(2))
+    operation.result = act();
   operation.act = std::move(act);
   operation.done = std::move(done);
   files_[++last_id_] = std::move(operation);
@@ -162,16 +166,9 @@ void SimulatedLoop::run_timer() {
   fired(0);
 }
 
-void SimulatedLoop::clear() {
-  // What ends here may start other things.
-  for (int i = 0; i < 3; i++) {
-    auto polls = std::exchange(polls_, {});
-    auto files = std::exchange(files_, {});
-    auto timers = std::exchange(timers_, {});
-    auto posted = std::exchange(posted_, {});
-    deadlines_.clear();
-    ready_ = 0;
-  }
+void SimulatedLoop::lose_files() {
+  no_files_ = true;
+  for (auto& [id, operation] : files_) operation.result = -EIO;
 }
 
 }  // namespace fscached

@@ -34,8 +34,8 @@ class SimulatedLoop final : public Loop {
   bool step();
   // Some descriptor may have become readable: what a poll's edge is.
   void look() { look_ = true; }
-  // Everything under way is dropped, as when a process is killed. Nothing runs afterwards.
-  void clear();
+  // From now on files are out of reach: every operation fails, also those under way.
+  void lose_files();
   size_t file_operations() const { return files_.size(); }
   size_t timers() const { return timers_.size(); }
 
@@ -70,6 +70,7 @@ class SimulatedLoop final : public Loop {
   Id last_id_ = 0;
   bool look_ = false;
   bool stopping_ = false;
+  bool no_files_ = false;
   std::map<Id, Poll> polls_;
   size_t ready_ = 0;
   std::map<Id, FileOperation> files_;

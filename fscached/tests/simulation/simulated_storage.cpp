@@ -41,7 +41,8 @@ SimulatedStorage::Deed SimulatedStorage::decide(size_t blob, uint64_t offset, si
   auto begin = blobs_[blob].stored.begin() + static_cast<ptrdiff_t>(offset);
   deed.bytes.assign(begin, begin + static_cast<ptrdiff_t>(size));
   deed.fault = {blob, index_, offset, offset + size, loop_.now_ns(), UINT64_MAX, false};
-  if (habits_.honest) return deed;
+  deed.fails = habits_.gone;
+  if (habits_.honest || habits_.gone) return deed;
   deed.delay_ms = choices_.below(choices_.one_in(10) ? 1000 : 20);
   deed.is_fault = choices_.one_in(habits_.one_fault_in);
   if (deed.is_fault) {

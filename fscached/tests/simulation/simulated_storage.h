@@ -10,6 +10,7 @@
 namespace fscached {
 
 struct SourceHabits {
+  bool gone = false;    // nobody is there
   bool honest = false;  // right and quick, whatever the rest says
   unsigned one_fault_in = 8;
   uint64_t stall_ms = 0;  // how long a stall lasts

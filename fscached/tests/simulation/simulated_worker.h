@@ -31,6 +31,7 @@ class SimulatedWorker final : public KernelSink {
 
  private:
   void attach();
+  void die();
   void save_changes();
   ObjectEnvironment environment();
 
@@ -46,6 +47,7 @@ class SimulatedWorker final : public KernelSink {
   std::unique_ptr<DecodePool> pool_;
   std::vector<std::shared_ptr<BlobObject>> objects_;  // by id, from 1 on
   unsigned commands_ = 0;                             // under way
+  bool dead_ = false;
 };
 
 }  // namespace fscached

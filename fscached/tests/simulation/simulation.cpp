@@ -68,6 +68,7 @@ class Simulation {
   uint64_t lives_ = 0;
   uint64_t reads_ = 0;  // of this life
   // How often things happen in this run.
+  uint64_t pace_ = 0;  // callbacks between two readers, at most
   unsigned one_death_in_ = 0, one_command_in_ = 0, one_surprise_in_ = 0;
 };
 
@@ -80,6 +81,7 @@ Simulation::Simulation(Choices& choices, uint64_t questions) : scene_(choices), 
   size_t blobs = choices.between(1, 4);
   for (size_t i = 0; i < blobs; i++)
     scene_.blobs.push_back(make_blob(choices, static_cast<char>('a' + i), !on_cachefiles_));
+  pace_ = choices.between(2, 8);
   one_death_in_ = static_cast<unsigned>(choices.between(100, 2000));
   one_command_in_ = static_cast<unsigned>(choices.between(50, 1000));
   one_surprise_in_ = static_cast<unsigned>(choices.between(20, 300));
@@ -164,7 +166,7 @@ void Simulation::read_everything() {
 SimulationReport Simulation::run() {
   live();
   while (kernel_->counters().asked < questions_ && scene_.judge.content()) {
-    for (uint64_t steps = scene_.choices.below(6); steps > 0; steps--) step();
+    for (uint64_t steps = scene_.choices.below(pace_); steps > 0; steps--) step();
     act();
     kernel_->turn();
   }
