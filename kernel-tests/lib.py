@@ -279,10 +279,15 @@ class Daemon:
         self.process = None
         self.mounts = []
 
+    def launch(self, log):
+        return subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def command(self):
+        return [FSCACHED, "serve", "--backend", MECHANISM, "--root", self.root, "--socket", self.socket, *self.arguments]
+
     def __enter__(self):
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([FSCACHED, "serve", "--backend", MECHANISM, "--root", self.root, "--socket", self.socket,
-                                             *self.arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = self.launch(log)
         deadline = time.monotonic() + READY_TIMEOUT
         while not self.answers():
             if self.process.poll() is not None:

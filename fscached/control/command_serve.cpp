@@ -65,9 +65,9 @@ Result<void> run(const Arguments& arguments) {
   keeper::CacheLimits limits = {{config.blocks_run, config.blocks_cull, config.blocks_stop},
                                 {config.files_run, config.files_cull, config.files_stop}};
   TRY_ASSIGN(keeper::WorkerUser user, find_user(config.worker_user));
-  TRY_ASSIGN(keeper::Keeper keeper, keeper::Keeper::create({config.root, config.socket, config.backend,
-                                                            limits, user, config_words(config)}));
-  return keeper.run();
+  TRY_ASSIGN(auto keeper, keeper::Keeper::create({config.root, config.socket, config.backend, limits, user,
+                                                  config_words(config)}));
+  return keeper->run();
 }
 
 }  // namespace

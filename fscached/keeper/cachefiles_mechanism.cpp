@@ -1,5 +1,6 @@
 // cachefiles: the bound device. Mounts name an fsid, not a file; the cache belongs to the kernel.
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "erofs-format/base/log.h"
@@ -7,6 +8,7 @@
 #include "fscached/keeper/mechanism.h"
 #include "fscached/keeper/probe.h"
 #include "fscached/kernel/cache_directory.h"
+#include "fscached/kernel/cachefiles_abi.h"
 #include "fscached/kernel/when_free.h"
 #include "fscached/limits.h"
 
@@ -40,6 +42,7 @@ class CachefilesMechanism final : public Mechanism {
   // It has to read that the file was closed.
   bool ends_through_worker() const override { return true; }
   Result<MountPlan> plan(const Message& message) override;
+  Result<std::unique_ptr<Hold>> hold_again(const MountRecord& mount, os::UniqueFd kept) override;
 
  private:
   os::UniqueFd device_;
@@ -57,6 +60,12 @@ Result<MountPlan> CachefilesMechanism::plan(const Message& message) {
   }
   plan.hold = std::make_unique<CookieHold>(device_.get(), CookieName{volume_key(fsid, domain), fsid});
   return plan;
+}
+
+Result<std::unique_ptr<Hold>> CachefilesMechanism::hold_again(const MountRecord& mount, os::UniqueFd) {
+  std::string fsid = text_of(mount.fsid);
+  return std::unique_ptr<Hold>(
+      std::make_unique<CookieHold>(device_.get(), CookieName{volume_key(fsid, text_of(mount.domain)), fsid}));
 }
 
 Result<void> command(const os::UniqueFd& device, const std::string& line) {
@@ -103,10 +112,26 @@ Result<void> detach_dead_mounts() {
   return {};
 }
 
+Result<void> check_device(int device) {
+  struct stat found = {}, wanted = {};
+  if (fstat(device, &found) == 0 && stat(abi::kCachefilesDevice, &wanted) == 0 && S_ISCHR(found.st_mode) &&
+      found.st_rdev == wanted.st_rdev)
+    return {};
+  return make_error(Code::corrupt,
+                    std::string("descriptor store: 'kernel' is not ") + abi::kCachefilesDevice);
+}
+
 }  // namespace
 
+// It is bound: nothing but a worker is missing.
+Result<std::unique_ptr<Mechanism>> take_over_cachefiles(KeeperState& state) {
+  os::UniqueFd device = state.store().take(kKernelName);
+  TRY(check_device(device.get()));
+  return std::unique_ptr<Mechanism>(std::make_unique<CachefilesMechanism>(std::move(device)));
+}
+
 Result<std::unique_ptr<Mechanism>> open_cachefiles(const std::string& root, const CacheLimits& limits,
-                                                   const WorkerUser& user) {
+                                                   const WorkerUser& user, KeeperState& state) {
   TRY(probe_fsid_option());
   // Writes that were under way when a worker was killed hold the device until they are done.
   TRY_ASSIGN(os::UniqueFd device, when_free(open_cachefiles_device));
@@ -114,6 +139,7 @@ Result<std::unique_ptr<Mechanism>> open_cachefiles(const std::string& root, cons
   TRY(give_folder(kCachefilesFolder, user));
   TRY(give_folder("presence", user));
   TRY(bind_cache(device, root, limits, user));
+  state.store().keep(kKernelName, device.get());
   return std::unique_ptr<Mechanism>(std::make_unique<CachefilesMechanism>(std::move(device)));
 }
 

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "erofs-format/base/checked.h"
 #include "fscached/kernel/fanotify_abi.h"
 #include "fscached/storage/blob_name.h"
@@ -23,6 +25,19 @@ Result<void> forget_presence(std::string_view blob) {
   return fsync(folder.get()) == 0 ? Result<void>() : errno_error("blobs");
 }
 
+std::string data_path_of(std::string_view blob) { return fmt::format("blobs/{}.data", blob); }
+
+Result<void> change_mark(int group, const DataFile& file, bool on) {
+  std::string path = fmt::format("/proc/self/fd/{}", file.fd.get());
+  unsigned flags = on ? FAN_MARK_ADD : FAN_MARK_REMOVE;
+  if (fanotify_mark(group, flags, abi::kFanPreAccess, AT_FDCWD, path.c_str()) == 0) return {};
+  if (errno == EOPNOTSUPP)
+    return make_error(
+        Code::unsupported,
+        fmt::format("{}: its file system allows no pre-content events (ext4, XFS and btrfs do)", file.path));
+  return errno_error(fmt::format("{}: fanotify_mark", file.path));
+}
+
 }  // namespace
 
 std::string presence_path_of(std::string_view blob) { return fmt::format("blobs/{}.presence", blob); }
@@ -36,7 +51,7 @@ bool held_by_others(int fd) {
 Result<DataFile> DataFiles::open(std::string_view blob, uint64_t size) {
   DataFile file;
   file.blob = blob;
-  file.path = fmt::format("blobs/{}.data", blob);
+  file.path = data_path_of(blob);
   file.size = size;
   for (;;) {
     // A leftover of another size belongs to another idea of this blob.
@@ -57,19 +72,43 @@ Result<DataFile> DataFiles::open(std::string_view blob, uint64_t size) {
   return file;
 }
 
-Result<void> DataFiles::mark(DataFile& file, bool on) {
+Result<void> DataFiles::write_down(uint32_t id, const DataFile& file, bool marked, int descriptor) {
+  FileRecord record;
+  record.id = id;
+  record.marked = marked;
+  record.size = file.size;
+  record.device = file.device;
+  record.inode = file.inode;
+  file.blob.copy(record.blob, kBlobIdLength);
+  return state_.put(record, descriptor);
+}
+
+// A successor marks again what stands as marked: as long as a file may have its mark, it stands so.
+Result<void> DataFiles::mark(uint32_t id, DataFile& file, bool on) {
   if (file.marked == on) return {};
-  std::string path = fmt::format("/proc/self/fd/{}", file.fd.get());
-  unsigned flags = on ? FAN_MARK_ADD : FAN_MARK_REMOVE;
-  if (fanotify_mark(group_, flags, abi::kFanPreAccess, AT_FDCWD, path.c_str()) != 0) {
-    if (errno == EOPNOTSUPP)
-      return make_error(
-          Code::unsupported,
-          fmt::format("{}: its file system allows no pre-content events (ext4, XFS and btrfs do)",
-                      file.path));
-    return errno_error(fmt::format("{}: fanotify_mark", file.path));
-  }
+  if (on) TRY(write_down(id, file, true));
+  TRY(change_mark(group_, file, on));
   file.marked = on;
+  return on ? Result<void>() : write_down(id, file, false);
+}
+
+Result<void> DataFiles::restore(const FileRecord& record, os::UniqueFd fd) {
+  DataFile file;
+  file.blob.assign(record.blob, kBlobIdLength);
+  file.path = data_path_of(file.blob);
+  TRY_ASSIGN(struct stat status, os::stat_of(fd.get(), file.path));
+  if (!S_ISREG(status.st_mode) || status.st_dev != record.device || status.st_ino != record.inode ||
+      static_cast<uint64_t>(status.st_size) != record.size ||
+      (fcntl(fd.get(), F_GETFL) & O_ACCMODE) != O_RDWR)
+    return make_error(Code::corrupt, file.path + ": the descriptor that was kept is another file's");
+  file.fd = std::move(fd);
+  file.size = record.size;
+  file.device = record.device;
+  file.inode = record.inode;
+  file.marked = record.marked != 0;
+  if (file.marked) TRY(change_mark(group_, file, true));
+  last_id_ = std::max(last_id_, record.id);
+  files_.emplace(record.id, std::move(file));
   return {};
 }
 
@@ -83,14 +122,20 @@ Result<uint32_t> DataFiles::attach(std::string_view blob, uint64_t size) {
       return make_error(
           Code::invalid_argument,
           fmt::format("blob {}: another image says it has {} bytes, this one {}", blob, file.size, size));
-    TRY(mark(file, true));
+    TRY(mark(id, file, true));
     file.attached++;
     return id;
   }
   TRY_ASSIGN(DataFile file, open(blob, size));
-  TRY(mark(file, true));
-  file.attached++;
   uint32_t id = ++last_id_;
+  // Opened before its mark is what only this descriptor is.
+  auto marked = write_down(id, file, false, file.fd.get());
+  if (marked) marked = mark(id, file, true);
+  if (!marked) {
+    state_.remove_file(id);
+    return std::move(marked).error();
+  }
+  file.attached++;
   files_.emplace(id, std::move(file));
   return id;
 }
@@ -98,14 +143,15 @@ Result<uint32_t> DataFiles::attach(std::string_view blob, uint64_t size) {
 Result<void> DataFiles::set_mark(uint32_t id, bool on) {
   DataFile* file = find(id);
   if (!file) return make_error(Code::not_found, fmt::format("data file {}: is not attached", id));
-  return mark(*file, on);
+  return mark(id, *file, on);
 }
 
 bool DataFiles::release_if_unused(uint32_t id) {
   DataFile* file = find(id);
   if (!file || file->attached > 0 || file->mounts > 0 || held_by_others(file->fd.get())) return false;
-  [[maybe_unused]] auto unmarked = mark(*file, false);  // nobody reads it: the mark goes with the inode
+  [[maybe_unused]] auto unmarked = mark(id, *file, false);  // nobody reads it: the mark goes with the inode
   files_.erase(id);
+  state_.remove_file(id);
   return true;
 }
 

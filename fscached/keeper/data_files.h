@@ -7,6 +7,7 @@
 
 #include "erofs-format/base/os.h"
 #include "erofs-format/base/result.h"
+#include "fscached/keeper/keeper_state.h"
 
 namespace fscached::keeper {
 
@@ -33,8 +34,10 @@ bool held_by_others(int fd);
 
 class DataFiles {
  public:
-  // `group`: borrowed. Paths are relative to the working directory, which is the root.
-  explicit DataFiles(int group) : group_(group) {}
+  // Both borrowed. Paths are relative to the working directory, which is the root.
+  DataFiles(int group, KeeperState& state) : group_(group), state_(state) {}
+  // A predecessor's, with its descriptor from before the mark.
+  Result<void> restore(const FileRecord& record, os::UniqueFd fd);
 
   // The blob's file, created when missing or of another size, and marked.
   Result<uint32_t> attach(std::string_view blob, uint64_t size);
@@ -47,8 +50,10 @@ class DataFiles {
 
  private:
   Result<DataFile> open(std::string_view blob, uint64_t size);
-  Result<void> mark(DataFile& file, bool on);
+  Result<void> write_down(uint32_t id, const DataFile& file, bool marked, int descriptor = -1);
+  Result<void> mark(uint32_t id, DataFile& file, bool on);
   int group_;
+  KeeperState& state_;
   uint32_t last_id_ = 0;
   std::map<uint32_t, DataFile> files_;
 };

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include "erofs-format/base/log.h"
 #include "fscached/keeper/data_files.h"
 #include "fscached/keeper/journal.h"
@@ -26,6 +28,7 @@ class FileHold final : public Hold {
   }
   bool superblock_lives() override { return held_by_others(bootstrap_.get()); }
   bool is_shown_by(const MountedErofs& mount) const override { return mount.source == path_; }
+  int descriptor() const override { return bootstrap_.get(); }
 
  private:
   std::string path_;
@@ -36,23 +39,28 @@ class FileHold final : public Hold {
 
 class FanotifyMechanism final : public Mechanism {
  public:
-  FanotifyMechanism(std::string root, os::UniqueFd group, os::UniqueFd journal)
+  FanotifyMechanism(std::string root, os::UniqueFd group, os::UniqueFd journal, KeeperState& state)
       : root_(std::move(root)),
         group_(std::move(group)),
         journal_(std::move(journal)),
-        files_(group_.get()) {}
+        files_(group_.get(), state) {}
   const char* name() const override { return "fanotify"; }
   int kernel_descriptor() const override { return group_.get(); }
   int journal_descriptor() const override { return journal_.get(); }
   Result<void> introduce(int socket) override;
   void worker_ended() override;
   Result<MountPlan> plan(const Message& message) override;
+  Result<std::unique_ptr<Hold>> hold_again(const MountRecord& mount, os::UniqueFd kept) override;
+  Result<void> restore_files(KeeperState& state);
   Result<Message> attach(const Message& message, int* descriptor) override;
   Result<void> set_mark(const Message& message) override;
   void let_go(uint32_t file) override;
   std::vector<uint32_t> release_unused() override;
 
  private:
+  std::string bootstrap_path(uint32_t mount) const {
+    return fmt::format("{}/mounts/{}/image.boot", root_, mount);
+  }
   std::string root_;
   os::UniqueFd group_;
   os::UniqueFd journal_;
@@ -98,7 +106,7 @@ Result<void> FanotifyMechanism::set_mark(const Message& message) {
 }
 
 Result<MountPlan> FanotifyMechanism::plan(const Message& message) {
-  std::string path = fmt::format("{}/mounts/{}/image.boot", root_, message.id);
+  std::string path = bootstrap_path(message.id);
   TRY_ASSIGN(os::UniqueFd bootstrap, os::open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
   MountPlan plan;
   plan.parameters.emplace_back("source", path);
@@ -111,6 +119,24 @@ Result<MountPlan> FanotifyMechanism::plan(const Message& message) {
   }
   plan.hold = std::make_unique<FileHold>(path, std::move(bootstrap), std::move(files), files_);
   return plan;
+}
+
+Result<std::unique_ptr<Hold>> FanotifyMechanism::hold_again(const MountRecord& mount, os::UniqueFd kept) {
+  std::string path = bootstrap_path(mount.id);
+  TRY_ASSIGN(struct stat status, os::stat_of(kept.get(), path));
+  if (!S_ISREG(status.st_mode) || mount.file_count > kMaxFiles)
+    return make_error(Code::corrupt, path + ": what was kept of it is no file");
+  std::vector<uint32_t> files(mount.files, mount.files + mount.file_count);
+  for (uint32_t file : files)
+    if (!files_.find(file))
+      return make_error(Code::corrupt, fmt::format("{}: data file {}: unknown", path, file));
+  return std::unique_ptr<Hold>(std::make_unique<FileHold>(path, std::move(kept), std::move(files), files_));
+}
+
+Result<void> FanotifyMechanism::restore_files(KeeperState& state) {
+  TRY_ASSIGN(auto records, state.files());
+  for (const FileRecord& record : records) TRY(files_.restore(record, state.take_file(record.id)));
+  return {};
 }
 
 void FanotifyMechanism::let_go(uint32_t id) {
@@ -127,9 +153,26 @@ std::vector<uint32_t> FanotifyMechanism::release_unused() {
   return released;
 }
 
+Result<void> check_group(int group) {
+  std::error_code missing;
+  auto kind = std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", group), missing);
+  if (!missing && kind == "anon_inode:[fanotify]") return {};
+  return make_error(Code::corrupt, "descriptor store: 'kernel' is no fanotify group");
+}
+
 }  // namespace
 
-Result<std::unique_ptr<Mechanism>> open_fanotify(const std::string& root, const WorkerUser& user) {
+Result<std::unique_ptr<Mechanism>> take_over_fanotify(const std::string& root, KeeperState& state) {
+  os::UniqueFd group = state.store().take(kKernelName), journal = state.store().take(kJournalName);
+  TRY(check_group(group.get()));
+  TRY(Journal::check_memory(journal.get()));
+  auto mechanism = std::make_unique<FanotifyMechanism>(root, std::move(group), std::move(journal), state);
+  TRY(mechanism->restore_files(state));
+  return std::unique_ptr<Mechanism>(std::move(mechanism));
+}
+
+Result<std::unique_ptr<Mechanism>> open_fanotify(const std::string& root, const WorkerUser& user,
+                                                 KeeperState& state) {
   TRY_ASSIGN(auto leftovers, detach_leftovers([&root](const MountedErofs& mount) {
                return mount.source.starts_with(root + "/");
              }));
@@ -142,8 +185,10 @@ Result<std::unique_ptr<Mechanism>> open_fanotify(const std::string& root, const 
   TRY(give_folder("blobs", user));
   TRY_ASSIGN(os::UniqueFd group, open_fanotify_group());
   TRY_ASSIGN(os::UniqueFd journal, Journal::create_memory());
+  state.store().keep(kKernelName, group.get());
+  state.store().keep(kJournalName, journal.get());
   return std::unique_ptr<Mechanism>(
-      std::make_unique<FanotifyMechanism>(root, std::move(group), std::move(journal)));
+      std::make_unique<FanotifyMechanism>(root, std::move(group), std::move(journal), state));
 }
 
 }  // namespace fscached::keeper

@@ -11,6 +11,7 @@ namespace fscached {
 
 namespace {
 
+constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 constexpr size_t kBytes = kEventBufferBytes + kMaxPendingEvents * sizeof(JournalSlot);
 
 // The other reader of this memory is a later process, never a concurrent one: only the
@@ -23,9 +24,14 @@ Result<os::UniqueFd> Journal::create_memory() {
   os::UniqueFd memory(memfd_create("fscached-journal", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!memory.valid()) return errno_error("journal: memfd_create");
   if (ftruncate(memory.get(), kBytes) != 0) return errno_error("journal: ftruncate");
-  if (fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
-    return errno_error("journal: seal");
+  if (fcntl(memory.get(), F_ADD_SEALS, kSeals) != 0) return errno_error("journal: seal");
   return memory;
+}
+
+Result<void> Journal::check_memory(int descriptor) {
+  TRY_ASSIGN(struct stat status, os::stat_of(descriptor, "journal"));
+  if (static_cast<uint64_t>(status.st_size) == kBytes && fcntl(descriptor, F_GET_SEALS) == kSeals) return {};
+  return make_error(Code::corrupt, "descriptor store: 'journal' is no journal of this version");
 }
 
 Result<Journal> Journal::map(int descriptor) {

@@ -31,6 +31,8 @@ class Journal {
  public:
   // Creates the memory; its descriptor cannot be resized by anyone.
   static Result<os::UniqueFd> create_memory();
+  // Whether a descriptor is such memory.
+  static Result<void> check_memory(int descriptor);
   // Maps it, every page present: a fault inside the kernel's copy could lose an event.
   static Result<Journal> map(int descriptor);
   Journal(Journal&& other) noexcept;

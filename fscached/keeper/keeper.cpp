@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -50,6 +51,8 @@ Result<void> Keeper::spawn() {
   TRY_ASSIGN(worker_, start_worker(descriptors, options_.user, options_.worker_arguments));
   theirs.reset();
   ready_ = false;
+  worker_handle_.reset(static_cast<int>(syscall(SYS_pidfd_open, worker_, 0)));
+  store_.keep(kWorkerName, worker_handle_.get());
   return introduce();
 }
 
@@ -60,11 +63,11 @@ Result<void> Keeper::introduce() {
     Message message;
     message.op = Op::restored_mount;
     message.id = id;
-    message.attributes = mount.attributes;
-    message.flags = mount.unmounted ? uint32_t{kLingers} : 0;
-    put_text(message.path, mount.mountpoint);
-    put_text(message.fsid, mount.fsid);
-    put_text(message.domain, mount.domain);
+    message.attributes = mount.record.attributes;
+    message.flags = mount.record.unmounted ? uint32_t{kLingers} : 0;
+    put_text(message.path, mount.mountpoint());
+    put_text(message.fsid, text_of(mount.record.fsid));
+    put_text(message.domain, text_of(mount.record.domain));
     TRY(send_message(socket_.get(), message));
   }
   Message end;
@@ -75,6 +78,8 @@ Result<void> Keeper::introduce() {
 
 void Keeper::worker_ended(int status) {
   worker_ = -1;
+  store_.drop(kWorkerName);
+  worker_handle_.reset();
   socket_.reset();
   drop_pending();
   mechanism_->worker_ended();
@@ -99,20 +104,21 @@ void Keeper::reap() {
 // --- the loop ----------------------------------------------------------------
 
 Result<void> Keeper::run() {
-  TRY(spawn());
-  while (!finished_) {
-    wait_for_events();
-    reap();
-    if (finished_) break;
+  for (;;) {
     if (worker_ < 0 && Clock::now() >= restart_at_) {
       auto spawned = spawn();
       if (!spawned) warn(spawned.error().message);  // its end is seen by reap() if it started at all
       if (worker_ < 0) restart_at_ = Clock::now() + std::chrono::milliseconds(kRestartDelayMaxMs);
     }
+    wait_for_events();
+    reap();
+    if (finished_) break;
     sweep();
     advance_stop();
+    if (finished_) break;
   }
   unlink(options_.socket.c_str());
+  store_.drop_all();
   return {};
 }
 
@@ -214,11 +220,15 @@ Result<void> Keeper::mount(const Message& message) {
   if (mounts_.count(message.id) || message.file_count > kMaxFiles)
     return make_error(Code::invalid_argument, fmt::format("mount {}: bad request", message.id));
   Mount mount;
-  mount.mountpoint = text_of(message.path);
-  mount.fsid = text_of(message.fsid);
-  mount.domain = text_of(message.domain);
-  mount.attributes = message.attributes;
+  mount.record.id = message.id;
+  put_text(mount.record.mountpoint, text_of(message.path));
+  put_text(mount.record.fsid, text_of(message.fsid));
+  put_text(mount.record.domain, text_of(message.domain));
+  mount.record.attributes = message.attributes;
+  mount.record.file_count = message.file_count;
+  std::copy_n(message.files, message.file_count, mount.record.files);
   mount.request = message.request;
+  TRY(state_->set_last_mount(std::max(last_mount_, message.id)));
   TRY_ASSIGN(MountPlan plan, mechanism_->plan(message));
   TRY_ASSIGN(mount.mounting, start_mounting(plan, message.attributes, text_of(message.canary)));
   mount.hold = std::move(plan.hold);
@@ -234,23 +244,25 @@ void Keeper::mounting_done(uint32_t id) {
   uint32_t request = mount.request;
   auto made = finish_mounting(mount.mounting);
   Result<void> shown = made ? show(mount, made->descriptor.get()) : Result<void>(Error(made.error()));
-  if (!shown) mounts_.erase(id);
+  if (!shown) forget_mount(id);
   reply(request, shown, made ? made->message : Message{});
 }
 
 Result<void> Keeper::show(Mount& mount, int descriptor) {
-  if (mount.mountpoint.empty()) return {};
-  TRY_ASSIGN(mount.kernel_id, mount_id_of(descriptor, ""));
-  return show_mount(descriptor, mount.mountpoint);
+  TRY_ASSIGN(mount.record.kernel_id, mount_id_of(descriptor, ""));
+  TRY(state_->put(mount.record, mount.hold->descriptor()));
+  if (mount.kept()) return {};
+  return show_mount(descriptor, mount.mountpoint());
 }
 
 Result<void> Keeper::unmount(const Message& message) {
   auto found = mounts_.find(message.id);
   if (found == mounts_.end() || found->second.pending() || found->second.kept())
     return make_error(Code::not_found, fmt::format("mount {}: unknown", message.id));
-  TRY(remove_mount(found->second.mountpoint, found->second.kernel_id));
-  found->second.unmounted = true;
-  return {};
+  MountRecord& record = found->second.record;
+  TRY(remove_mount(found->second.mountpoint(), record.kernel_id));
+  record.unmounted = 1;
+  return state_->put(record);
 }
 
 Result<void> Keeper::forget(const Message& message) {
@@ -258,7 +270,7 @@ Result<void> Keeper::forget(const Message& message) {
   if (found == mounts_.end() || !found->second.kept())
     return make_error(Code::not_found, fmt::format("image {}: unknown", message.id));
   if (found->second.hold->superblock_lives()) return errno_error("it is mounted", EBUSY);
-  mounts_.erase(found);
+  forget_mount(message.id);
   return {};
 }
 
@@ -282,7 +294,7 @@ void Keeper::drop_pending() {
     if (mount.pending()) pending.push_back(id);
   for (uint32_t id : pending) {
     [[maybe_unused]] auto dropped = finish_mounting(mounts_[id].mounting);
-    mounts_.erase(id);
+    forget_mount(id);
   }
 }
 
@@ -291,13 +303,18 @@ void Keeper::sweep() {
   for (auto& [id, mount] : mounts_)
     if (!mount.pending() && !mount.kept() && !mount.hold->superblock_lives()) gone.push_back(id);
   for (uint32_t id : gone) {
-    mounts_.erase(id);
+    forget_mount(id);
     Message message;
     message.op = Op::gone_mount;
     message.id = id;
     send(message);
   }
-  if (!gone.empty()) release_files();
+  release_files();
+}
+
+void Keeper::forget_mount(uint32_t id) {
+  mounts_.erase(id);
+  state_->remove_mount(id);
 }
 
 void Keeper::release_files() {
@@ -315,18 +332,18 @@ bool Keeper::unmount_all() {
   std::string busy;
   auto each = [&](auto action) {
     for (auto& [id, mount] : mounts_) {
-      if (mount.pending() || mount.kept() || mount.unmounted) continue;
+      if (mount.pending() || mount.kept() || mount.record.unmounted) continue;
       auto done = action(mount);
       if (!done) busy += (busy.empty() ? "" : "; ") + done.error().message;
     }
   };
   // All or nothing: a stop that is refused leaves what is idle mounted.
-  each([](const Mount& mount) { return check_idle(mount.mountpoint, mount.kernel_id); });
+  each([](const Mount& mount) { return check_idle(mount.mountpoint(), mount.record.kernel_id); });
   if (busy.empty())
-    each([](Mount& mount) {
-      auto removed = remove_mount(mount.mountpoint, mount.kernel_id);
-      mount.unmounted = bool(removed);
-      return removed;
+    each([this](Mount& mount) -> Result<void> {
+      TRY(remove_mount(mount.mountpoint(), mount.record.kernel_id));
+      mount.record.unmounted = 1;
+      return state_->put(mount.record);
     });
   if (!busy.empty()) refuse_stop(busy);
   return busy.empty();
@@ -339,7 +356,7 @@ std::string Keeper::still_alive() {
     if (mount.kept() && !mount.hold->superblock_lives()) continue;
     names += names.empty() ? "" : "; ";
     names += mount.kept() ? shown_at(*mount.hold, id)
-                          : mount.mountpoint + ": lives on in another mount namespace or open file";
+                          : mount.mountpoint() + ": lives on in another mount namespace or open file";
   }
   return names;
 }

@@ -9,6 +9,8 @@
 
 #include "erofs-format/base/os.h"
 #include "erofs-format/base/result.h"
+#include "fscached/keeper/descriptor_store.h"
+#include "fscached/keeper/keeper_state.h"
 #include "fscached/keeper/mechanism.h"
 #include "fscached/keeper/mounting.h"
 #include "fscached/keeper/wire.h"
@@ -28,31 +30,35 @@ struct KeeperOptions {
 
 // One image the kernel may ask about.
 struct Mount {
-  std::string mountpoint;    // empty: only proved, for whoever wants to mount it
-  std::string fsid, domain;  // as the worker named them
-  uint64_t attributes = 0;
-  uint64_t kernel_id = 0;  // of the mount, when shown
+  MountRecord record;
   std::unique_ptr<Hold> hold;
-  bool unmounted = false;
   // While it is being made:
   Mounting mounting;
   uint32_t request = 0;
   Clock::time_point deadline;
   bool pending() const { return mounting.child > 0; }
-  bool kept() const { return !pending() && mountpoint.empty(); }
+  std::string mountpoint() const { return text_of(record.mountpoint); }
+  // Only proved, for whoever wants to mount it.
+  bool kept() const { return !pending() && record.mountpoint[0] == 0; }
 };
 
 class Keeper {
  public:
   // Prepares everything but the worker.
-  static Result<Keeper> create(KeeperOptions options);
+  static Result<std::unique_ptr<Keeper>> create(KeeperOptions options);
   // Runs until a stop was asked for and nothing is mounted any more.
   Result<void> run();
 
  private:
   explicit Keeper(KeeperOptions options);
+  Result<void> find_predecessor();
+  Result<void> lose(const Error& why);
   Result<void> prepare_root();
+  Result<void> lock_root();
+  Result<void> end_old_worker();
   Result<void> open_mechanism();
+  Result<void> take_over();
+  Result<void> begin_anew();
   Result<void> listen();
 
   Result<void> spawn();
@@ -79,6 +85,7 @@ class Keeper {
   void drop_pending();
   void sweep();
   void release_files();
+  void forget_mount(uint32_t id);
   void advance_stop();
   void enforce_worker_stop();
   bool unmount_all();
@@ -88,8 +95,10 @@ class Keeper {
   void refuse_stop(const std::string& why);
 
   KeeperOptions options_;
+  DescriptorStore store_;
   os::UniqueFd lock_;
   os::UniqueFd root_;
+  std::unique_ptr<KeeperState> state_;
   std::unique_ptr<Mechanism> mechanism_;
   os::UniqueFd listener_;
   os::UniqueFd signals_;
@@ -98,8 +107,9 @@ class Keeper {
   uint32_t last_mount_ = 0;
 
   pid_t worker_ = -1;
-  bool ready_ = false;      // this worker answered
-  bool announced_ = false;  // READY was sent
+  os::UniqueFd worker_handle_;  // a pidfd: a successor finds it in the store
+  bool ready_ = false;          // this worker answered
+  bool announced_ = false;      // READY was sent
   uint64_t restart_delay_ms_ = 0;
   Clock::time_point restart_at_;
   bool stopping_ = false;

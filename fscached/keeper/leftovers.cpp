@@ -35,11 +35,13 @@ Result<std::vector<MountedErofs>> mounted_erofs() {
   for (std::string line; std::getline(lines, line);) {
     std::istringstream fields(line);
     std::string skipped, mountpoint, word, type, source, options;
-    for (int i = 0; i < 4; i++) fields >> skipped;
+    uint64_t id = 0;
+    fields >> id;
+    for (int i = 0; i < 3; i++) fields >> skipped;
     fields >> mountpoint;
     while (fields >> word && word != "-") continue;
     fields >> type >> source >> options;
-    if (type == "erofs") found.push_back({unescape(mountpoint), unescape(source), unescape(options)});
+    if (type == "erofs") found.push_back({id, unescape(mountpoint), unescape(source), unescape(options)});
   }
   return found;
 }

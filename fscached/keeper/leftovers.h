@@ -12,6 +12,7 @@ namespace fscached::keeper {
 using namespace erofs_format;
 
 struct MountedErofs {
+  uint64_t id = 0;  // as mount_id_of() gives it
   std::string mountpoint;
   std::string source;
   std::string options;  // of the superblock: "ro,user_xattr,…,fsid=ID,domain_id=ID"

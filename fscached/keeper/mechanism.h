@@ -10,6 +10,7 @@
 #include "erofs-format/base/os.h"
 #include "erofs-format/base/result.h"
 #include "fscached/keeper/cache_owner.h"
+#include "fscached/keeper/keeper_state.h"
 #include "fscached/keeper/leftovers.h"
 #include "fscached/keeper/wire.h"
 
@@ -24,6 +25,8 @@ class Hold {
   virtual bool superblock_lives() = 0;
   // Whether a mount of this namespace shows it.
   virtual bool is_shown_by(const MountedErofs& mount) const = 0;
+  // What a successor needs to hold on to it; -1 = nothing.
+  virtual int descriptor() const { return -1; }
 };
 
 // One superblock to be made.
@@ -50,6 +53,8 @@ class Mechanism {
   // Whether a superblock ends only when the worker took note of it: one that hangs has to be replaced first.
   virtual bool ends_through_worker() const { return false; }
   virtual Result<MountPlan> plan(const Message& message) = 0;
+  // Of a mount a predecessor made; `kept`: the hold's descriptor.
+  virtual Result<std::unique_ptr<Hold>> hold_again(const MountRecord& mount, os::UniqueFd kept) = 0;
 
   // Op::attach: answers on its own when it succeeds.
   virtual Result<Message> attach(const Message& message, int* descriptor);
@@ -59,9 +64,11 @@ class Mechanism {
   virtual std::vector<uint32_t> release_unused() { return {}; }
 };
 
-// Both work in the root directory, which is the working directory. They detach what a dead daemon left
-// mounted.
-Result<std::unique_ptr<Mechanism>> open_fanotify(const std::string& root, const WorkerUser& user);
+// Both work in the root directory, which is the working directory. The first of each begins anew: it detaches
+// what a dead daemon left mounted. The second goes on with what a predecessor left in the state.
+Result<std::unique_ptr<Mechanism>> open_fanotify(const std::string& root, const WorkerUser& user,
+                                                 KeeperState& state);
+Result<std::unique_ptr<Mechanism>> take_over_fanotify(const std::string& root, KeeperState& state);
 
 // Percent of the file system that stay free, 0 <= stop < cull < run < 100: below `stop` the kernel takes no
 // more data for the cache.
@@ -74,6 +81,7 @@ struct CacheLimits {
   SpaceLimits blocks, files;
 };
 Result<std::unique_ptr<Mechanism>> open_cachefiles(const std::string& root, const CacheLimits& limits,
-                                                   const WorkerUser& user);
+                                                   const WorkerUser& user, KeeperState& state);
+Result<std::unique_ptr<Mechanism>> take_over_cachefiles(KeeperState& state);
 
 }  // namespace fscached::keeper

@@ -5,7 +5,7 @@
 
 namespace fscached::keeper {
 
-// "READY=1", "STATUS=…", "STOPPING=1".
-void notify(std::string_view state);
+// "READY=1", "STATUS=…", "STOPPING=1"; FDSTORE with a descriptor.
+void notify(std::string_view state, int descriptor = -1);
 
 }  // namespace fscached::keeper

@@ -1,18 +1,12 @@
-// What the keeper needs before the first worker: root, mechanism, control socket.
-#include <errno.h>
+// What the keeper needs before the first worker: root, mechanism (take_over.cpp), control socket.
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <signal.h>
-#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <filesystem>
-
-#include "erofs-format/base/log.h"
 #include "fscached/keeper/keeper.h"
 
 namespace fscached::keeper {
@@ -29,27 +23,18 @@ Result<os::UniqueFd> watch_signals() {
   return fd;
 }
 
-// cachefiles first: with it the kernel asks only for what is not there, and a daemon's death is no danger.
-Result<std::unique_ptr<Mechanism>> choose_mechanism(const KeeperOptions& options) {
-  if (options.backend == "fanotify") return open_fanotify(options.root, options.user);
-  auto cachefiles = open_cachefiles(options.root, options.cache_limits, options.user);
-  if (cachefiles || options.backend == "cachefiles") return cachefiles;
-  auto fanotify = open_fanotify(options.root, options.user);
-  if (fanotify) return fanotify;
-  return make_error(Code::unsupported, fmt::format("no mechanism works here: cachefiles: {}; fanotify: {}",
-                                                   cachefiles.error().message, fanotify.error().message));
-}
-
 }  // namespace
 
 Keeper::Keeper(KeeperOptions options) : options_(std::move(options)) {}
 
-Result<Keeper> Keeper::create(KeeperOptions options) {
-  Keeper keeper(std::move(options));
-  TRY(keeper.prepare_root());
-  TRY(keeper.open_mechanism());
-  TRY_ASSIGN(keeper.signals_, watch_signals());
-  TRY(keeper.listen());
+Result<std::unique_ptr<Keeper>> Keeper::create(KeeperOptions options) {
+  std::unique_ptr<Keeper> keeper(new Keeper(std::move(options)));
+  TRY(keeper->find_predecessor());
+  TRY(keeper->prepare_root());
+  TRY(keeper->end_old_worker());
+  TRY(keeper->open_mechanism());
+  TRY_ASSIGN(keeper->signals_, watch_signals());
+  TRY(keeper->listen());
   return keeper;
 }
 
@@ -63,18 +48,7 @@ Result<void> Keeper::prepare_root() {
   TRY_ASSIGN(root_, os::open(root, O_RDONLY | O_DIRECTORY));
   TRY(let_worker_pass(root_.get(), root, options_.user));
   if (fchdir(root_.get()) != 0) return errno_error(root);
-  TRY_ASSIGN(lock_, os::open("lock", O_RDWR | O_CREAT, 0600));
-  if (flock(lock_.get(), LOCK_EX | LOCK_NB) != 0)
-    return make_error(Code::invalid_argument, root + ": another daemon uses this root");
-  std::error_code ignored;  // what remains is replaced or in nobody's way
-  std::filesystem::remove_all("mounts", ignored);
-  return give_folder("mounts", options_.user);
-}
-
-Result<void> Keeper::open_mechanism() {
-  TRY_ASSIGN(mechanism_, choose_mechanism(options_));
-  options_.worker_arguments.push_back(fmt::format("backend={}", mechanism_->name()));
-  return {};
+  return lock_root();
 }
 
 Result<void> Keeper::listen() {

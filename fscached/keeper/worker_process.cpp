@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -59,13 +60,20 @@ bool place(const int (&from)[5]) {
   return syscall(SYS_close_range, kWorkerFirstFree, ~0u, 0) == 0;
 }
 
+// Before the keeper has made sure that its successor would find this process.
+bool is_wanted(int socket) {
+  pollfd first = {socket, POLLIN, 0};
+  while (poll(&first, 1, -1) < 0 && errno == EINTR) continue;
+  return (first.revents & POLLIN) && !(first.revents & POLLHUP);
+}
+
 [[noreturn]] void become_worker(const WorkerDescriptors& descriptors, const WorkerUser& user, char** words) {
   const int from[5] = {descriptors.socket, descriptors.kernel, descriptors.journal, descriptors.listener,
                        descriptors.root};
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  if (!place(from) || !raise_descriptor_limit() || !drop_power(user)) _exit(126);
+  if (!place(from) || !is_wanted(kWorkerSocket) || !raise_descriptor_limit() || !drop_power(user)) _exit(126);
   execv("/proc/self/exe", words);
   _exit(127);
 }

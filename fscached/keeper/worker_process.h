@@ -34,6 +34,7 @@ struct WorkerDescriptors {
   int listener = -1;
   int root = -1;
 };
+// It begins when the first message for it is in the socket, and ends when there will be none.
 Result<pid_t> start_worker(const WorkerDescriptors& descriptors, const WorkerUser& user,
                            const std::vector<std::string>& arguments);
 
