@@ -264,11 +264,14 @@ void TarSource::forget_extensions() {
   extended_ = false;
 }
 
+// Some writers (umoci insert) leave out what comes after the last member's content, its padding too;
+// container tools take such layers.
 Result<void> TarSource::finish_member() {
-  uint64_t all = stored_left_ + padding_;
+  uint64_t content = stored_left_;
+  uint64_t all = content + padding_;
   stored_left_ = padding_ = 0;
   TRY_ASSIGN(uint64_t skipped, input_.skip(all));
-  if (skipped != all) return truncated();
+  if (skipped < content) return truncated();
   return {};
 }
 
