@@ -128,6 +128,8 @@ Result<void> Build::finish_blob() {
   own.chunk_size = options_.chunks.chunk_size;
   own.compressor = options_.chunks.compressor;
   own.digester = options_.chunks.digester;
+  own.encrypted = options_.chunks.cipher.has_value();
+  if (own.encrypted) own.key = *options_.chunks.cipher;
   TRY(writer_.finish_data(pipeline_->table(), own_digests(), own));
   end_pipeline();
   if (options_.blob.inline_meta) TRY(inline_bootstrap(own));

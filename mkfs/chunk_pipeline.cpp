@@ -30,10 +30,10 @@ struct ChunkPipeline::Bundle {
   bool done = true;
 
   ByteView raw_of(const Piece& piece) const { return ByteView(raw).subspan(piece.offset, piece.size); }
-  // What the blob gets: the compressed bytes, or the raw ones where they would not have shrunk.
+  // What the blob gets: compressed or encrypted bytes, or the raw ones where nothing had to be done to them.
   ByteView stored_of(const Piece& piece) const {
-    return piece.compressed ? ByteView(stored).subspan(piece.stored_offset, piece.stored_size)
-                            : raw_of(piece);
+    return piece.stored_size != 0 ? ByteView(stored).subspan(piece.stored_offset, piece.stored_size)
+                                  : raw_of(piece);
   }
 };
 
@@ -47,6 +47,7 @@ ChunkPipeline::ChunkPipeline(const ChunkOptions& options, WorkerPool& pool, Blob
       bundle_size_(std::max<size_t>(kBundleSize, options.chunk_size)),
       max_bundles_(pool.size() * kBundlesPerJob),
       scratch_(pool.size()),
+      encrypted_(pool.size()),
       placed_chunks_(tree.chunks) {
   if (options_.dictionary) dictionary_blob_.assign(options_.dictionary->blobs().size(), kNoBlob);
 }
@@ -75,6 +76,9 @@ void ChunkPipeline::wait_for(Bundle& bundle) {
 }
 
 bool ChunkPipeline::joins_batch(const Piece& piece) const {
+  // A batch too short to be encrypted as it is would grow, and readers take what has another size for
+  // compressed.
+  if (options_.cipher && piece.size < kCipherUnit) return false;
   return piece.whole_file && piece.size < options_.batch_size / 2;
 }
 
@@ -91,13 +95,30 @@ bool ChunkPipeline::claim(Bundle& bundle, uint32_t index) {
   return claims_.try_emplace(key, Claim{&bundle, index}).second;
 }
 
+// What a blob stores of raw bytes: compressed if that makes them smaller, then encrypted. `raw` itself, or
+// one of the buffers.
+Result<ChunkPipeline::Stored> ChunkPipeline::store(ByteView raw, Encoder& encoder, Buffer& compressed,
+                                                   Buffer& encrypted) const {
+  TRY_ASSIGN(ByteView smaller, encoder.compress(raw, compressed));
+  Stored stored = {smaller.empty() ? raw : smaller, !smaller.empty()};
+  if (!options_.cipher) return stored;
+  // The size alone says of a batch whether it is compressed: what is padded must stay smaller than it was.
+  if (stored.bytes.size() < kCipherUnit && raw.size() >= kCipherUnit && raw.size() <= kCipherPaddedSize)
+    stored = {raw, false};
+  encrypted.assign(stored.bytes.begin(), stored.bytes.end());
+  TRY(encrypt_padded(*options_.cipher, encrypted));
+  stored.bytes = encrypted;
+  return stored;
+}
+
 Result<void> ChunkPipeline::compress(Bundle& bundle, Piece& piece, size_t worker) {
-  TRY_ASSIGN(ByteView smaller, encoders_[worker].compress(bundle.raw_of(piece), scratch_[worker]));
-  if (smaller.empty()) return {};
-  piece.compressed = true;
+  TRY_ASSIGN(Stored stored,
+             store(bundle.raw_of(piece), encoders_[worker], scratch_[worker], encrypted_[worker]));
+  piece.compressed = stored.compressed;
+  if (!stored.compressed && !options_.cipher) return {};
   piece.stored_offset = bundle.stored.size();
-  piece.stored_size = smaller.size();
-  bundle.stored.insert(bundle.stored.end(), smaller.begin(), smaller.end());
+  piece.stored_size = stored.bytes.size();
+  append(bundle.stored, stored.bytes);
   return {};
 }
 
@@ -213,6 +234,7 @@ Result<Chunk> ChunkPipeline::place(const Piece& piece, const Bundle& owner, cons
   ChunkSpan span;
   span.uncompressed_offset = uncompressed_end_;
   span.uncompressed_size = piece.size;
+  span.encrypted = options_.cipher.has_value();
   uncompressed_end_ = align_up(uncompressed_end_ + piece.size, 4096);
   if (joins_batch(piece)) {
     TRY(join_batch(owner.raw_of(claimed), span));
@@ -226,15 +248,14 @@ Result<Chunk> ChunkPipeline::place(const Piece& piece, const Bundle& owner, cons
 }
 
 Result<void> ChunkPipeline::place_alone(const Bundle& owner, const Piece& claimed, ChunkSpan& span) {
-  ByteView stored = owner.stored_of(claimed);
+  Stored stored = {owner.stored_of(claimed), claimed.compressed};
   // Its equal was thought to join a batch, so nobody compressed it.
   if (joins_batch(claimed)) {
-    TRY_ASSIGN(stored, batch_encoder_->compress(stored, batch_scratch_));
-    if (stored.empty()) stored = owner.raw_of(claimed);
+    TRY_ASSIGN(stored, store(owner.raw_of(claimed), *batch_encoder_, batch_scratch_, batch_encrypted_));
   }
-  TRY_ASSIGN(span.compressed_offset, writer_.append(stored));
-  span.compressed_size = narrow<uint32_t>(stored.size());
-  span.compressed = span.compressed_size != span.uncompressed_size;
+  TRY_ASSIGN(span.compressed_offset, writer_.append(stored.bytes));
+  span.compressed_size = narrow<uint32_t>(stored.bytes.size());
+  span.compressed = stored.compressed;
   return {};
 }
 
@@ -252,11 +273,10 @@ Result<void> ChunkPipeline::join_batch(ByteView raw, ChunkSpan& span) {
 
 Result<void> ChunkPipeline::flush_batch() {
   if (batch_.empty()) return {};
-  TRY_ASSIGN(ByteView stored, batch_encoder_->compress(batch_, batch_scratch_));
-  if (stored.empty()) stored = batch_;
+  TRY_ASSIGN(Stored stored, store(batch_, *batch_encoder_, batch_scratch_, batch_encrypted_));
   Batch batch;
-  TRY_ASSIGN(batch.compressed_offset, writer_.append(stored));
-  batch.compressed_size = narrow<uint32_t>(stored.size());
+  TRY_ASSIGN(batch.compressed_offset, writer_.append(stored.bytes));
+  batch.compressed_size = narrow<uint32_t>(stored.bytes.size());
   batch.uncompressed_size = narrow<uint32_t>(batch_.size());
   for (size_t i = batch_first_; i < table_.chunks.size(); i++)
     table_.chunks[i].compressed_offset = batch.compressed_offset;
@@ -273,8 +293,9 @@ Chunk ChunkPipeline::own_chunk(const Piece& piece, const ChunkSpan& span) const 
   chunk.uncompressed_size = span.uncompressed_size;
   chunk.uncompressed_offset = span.uncompressed_offset;
   chunk.file_offset = piece.file_offset;
+  if (span.encrypted) chunk.flags = ondisk::kChunkEncrypted;
   if (!span.in_batch) {  // where a batch lies, only the chunk information says
-    if (span.compressed) chunk.flags = ondisk::kChunkCompressed;
+    if (span.compressed) chunk.flags |= ondisk::kChunkCompressed;
     chunk.compressed_size = span.compressed_size;
     chunk.compressed_offset = span.compressed_offset;
   }

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -25,7 +26,8 @@ struct ChunkOptions {
   int level = 0;
   Digester digester = Digester::blake3;
   uint32_t chunk_size = 0x100000;
-  uint32_t batch_size = 0;  // 0 = no batches
+  uint32_t batch_size = 0;               // 0 = no batches
+  std::optional<CipherKey> cipher = {};  // chunks are encrypted with it
   const Dictionary* dictionary = nullptr;
 };
 
@@ -68,6 +70,11 @@ class ChunkPipeline {
   void process(Bundle& bundle, size_t worker);
   bool claim(Bundle& bundle, uint32_t piece);
   Result<void> compress(Bundle& bundle, Piece& piece, size_t worker);
+  struct Stored {
+    ByteView bytes;
+    bool compressed = false;
+  };
+  Result<Stored> store(ByteView raw, Encoder& encoder, Buffer& compressed, Buffer& encrypted) const;
 
   // On the caller's thread
   void submit();
@@ -94,6 +101,7 @@ class ChunkPipeline {
 
   std::vector<Encoder> encoders_;  // by worker
   std::vector<Buffer> scratch_;    // by worker
+  std::vector<Buffer> encrypted_;  // by worker
   std::unique_ptr<Encoder> batch_encoder_;
 
   std::vector<std::unique_ptr<Bundle>> bundles_;
@@ -113,6 +121,7 @@ class ChunkPipeline {
   std::vector<uint32_t> dictionary_blob_;  // index in the dictionary -> index in the tree
   Buffer batch_;                           // raw bytes of the open batch
   Buffer batch_scratch_;
+  Buffer batch_encrypted_;
   uint32_t batch_first_ = 0;  // first chunk of the open batch
 };
 

@@ -28,7 +28,7 @@ constexpr std::array kCreateOptions = {
     Option{"output-json", 'J', "FILE", "write what was made as JSON"},
     Option{"repeatable", 0, "", "store no owners"},
     Option{"fs-version", 'v', "6", "version of the file system; only 6"},
-    Option{"encrypt", 'E', "", "not supported yet"},
+    Option{"encrypt", 'E', "", "encrypt the blob (AES-128-XTS, random key); the bootstrap holds the key"},
     Option{"parent-bootstrap", 0, "FILE", "not supported yet"},
     Option{"external-blob", 0, "FILE", "not supported"},
     Option{"blob-data-size", 0, "SIZE", "not supported (estargztoc-ref)"},
@@ -49,7 +49,7 @@ constexpr auto kOptions = [] {
   return options;
 }();
 
-constexpr std::string_view kNotYet[] = {"encrypt", "parent-bootstrap", "attributes", "blob-cache-dir"};
+constexpr std::string_view kNotYet[] = {"parent-bootstrap", "attributes", "blob-cache-dir"};
 constexpr std::string_view kNever[] = {"external-blob", "blob-data-size", "blob-offset"};
 
 Result<SourceKind> source_kind(const Arguments& arguments) {
@@ -101,6 +101,9 @@ Result<BuildOptions> create_build_options(const Arguments& arguments,
   options.blob.toc = arguments.has("features");
   options.blob.inline_meta = arguments.has("blob-inline-meta");
   options.blob_id = arguments.value_or("blob-id", "");
+  if (arguments.has("encrypt")) {
+    TRY_ASSIGN(options.chunks.cipher, random_cipher_key());
+  }
   options.explicit_uid_gid = !arguments.has("repeatable");
   std::string policy = arguments.value_or("prefetch-policy", "none");
   if (policy != "none" && policy != "fs" && policy != "blob")

@@ -31,6 +31,7 @@ Result<void> BlobWriter::finish_data(const ChunkTable& table, const std::vector<
                                      Blob& blob) {
   blob.features = kBlobAligned | kBlobCapTarToc;
   if (!table.batches.empty()) blob.features |= kBlobBatch | kBlobChunkInfoV2;
+  if (blob.encrypted) blob.features |= kBlobEncrypted | kBlobChunkInfoV2;
   if (options_.inline_meta) blob.features |= kBlobInlinedFsMeta;
   if (options_.toc) blob.features |= kBlobInlinedChunkDigest | kBlobHasToc;
   if (options_.toc || options_.inline_meta) blob.features |= kBlobHasTarHeader;
@@ -46,7 +47,8 @@ Result<void> BlobWriter::finish_data(const ChunkTable& table, const std::vector<
   TRY(stream_.drain());
   Digest section_digest = stream_.digest();
   blob.ci_offset = size_;
-  TRY_ASSIGN(EncodedChunkTable encoded, encode_chunk_table(table, blob.features, size_));
+  TRY_ASSIGN(EncodedChunkTable encoded,
+             encode_chunk_table(table, blob.features, size_, blob.encrypted ? &blob.key : nullptr));
   blob.ci_compressor = static_cast<uint32_t>(encoded.compressor);
   blob.ci_compressed_size = encoded.data.size();
   blob.ci_uncompressed_size = encoded.uncompressed_size;
@@ -60,7 +62,7 @@ Result<void> BlobWriter::finish_data(const ChunkTable& table, const std::vector<
   toc_.push_back({kSectionMeta, encoded.compressor == Compressor::zstd ? kTocZstd : kTocRaw,
                   encoded.uncompressed_digest, blob.ci_offset, encoded.data.size(),
                   encoded.uncompressed_size});
-  toc_.push_back({kSectionMetaHeader, kTocRaw, sha256(encoded.header), blob.ci_offset + encoded.data.size(),
+  toc_.push_back({kSectionMetaHeader, kTocRaw, encoded.header_digest, blob.ci_offset + encoded.data.size(),
                   encoded.header.size(), encoded.header.size()});
   ByteView array(digests.empty() ? nullptr : digests[0].bytes.data(), digests.size() * sizeof(Digest));
   toc_.push_back({kSectionDigest, kTocRaw, sha256(array), size_, array.size(), array.size()});

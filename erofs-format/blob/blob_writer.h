@@ -28,7 +28,7 @@ class BlobWriter {
   // Appends stored bytes of a chunk or batch; returns their offset.
   Result<uint64_t> append(ByteView stored);
   // Ends the chunk data: writes the information and (toc) the digest array, fills sizes, features and
-  // ci_… of `blob` (whose compressor, digester and chunk_size are set), not its id. A blob
+  // ci_… of `blob` (whose compressor, digester, chunk_size and key are set), not its id. A blob
   // without chunks gets none of these sections.
   Result<void> finish_data(const ChunkTable& table, const std::vector<Digest>& digests, Blob& blob);
   // inline_meta: appends the bootstrap (zstd with toc, raw without).

@@ -61,14 +61,17 @@ Result<ChunkTable> parse_chunk_table(const Blob& blob, ByteView stored);
 // have uncompressed_size 0.
 Result<ChunkTable> chunk_table_from_bootstrap(const Tree& tree, uint32_t blob_index);
 
-// Bytes to append to a blob: information (V1, or V2 when `table` has batches), and its header.
+// Bytes to append to a blob: information (V1, or V2 when `features` say so), and its header.
 struct EncodedChunkTable {
-  Buffer data;    // compressed when that made it smaller
-  Buffer header;  // 4096 bytes
+  Buffer data;           // compressed when that made it smaller
+  Buffer header;         // 4096 bytes
+  Digest header_digest;  // SHA-256 of it before encryption
   Compressor compressor = Compressor::none;
   uint64_t uncompressed_size = 0;
   Digest uncompressed_digest;  // SHA-256, for the table of contents
 };
-Result<EncodedChunkTable> encode_chunk_table(const ChunkTable& table, uint32_t features, uint64_t ci_offset);
+// Encrypted, both of them, with `key` if there is one.
+Result<EncodedChunkTable> encode_chunk_table(const ChunkTable& table, uint32_t features, uint64_t ci_offset,
+                                             const CipherKey* key = nullptr);
 
 }  // namespace erofs_format

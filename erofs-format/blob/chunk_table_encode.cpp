@@ -34,7 +34,7 @@ chunk_info_v1 encode_v1(const ChunkSpan& span) {
 
 chunk_info_v2 encode_v2(const ChunkSpan& span) {
   uint64_t flags = (span.compressed ? kInfoV2Compressed : 0) | (span.in_batch ? kInfoV2Batch : 0) |
-                   (span.has_crc32 ? kInfoV2HasCrc32 : 0);
+                   (span.encrypted ? kInfoV2Encrypted : 0) | (span.has_crc32 ? kInfoV2HasCrc32 : 0);
   chunk_info_v2 info;
   info.uncompressed =
       span.uncompressed_offset >> 12 | uint64_t{span.uncompressed_size - 1} << 32 | flags << 56;
@@ -52,7 +52,7 @@ Result<Buffer> encode_information(const ChunkTable& table, bool v2) {
       // 24 bits of stored size, so a 16 MiB chunk must have shrunk.
       if (table.chunks[i].compressed_size > 0xffffff)
         return make_error(Code::too_large,
-                          fmt::format("chunk {}: cannot be stored in a blob with batches", i));
+                          fmt::format("chunk {}: cannot be stored in a blob with batches or encryption", i));
       append(data, bytes_of(encode_v2(table.chunks[i])));
     } else {
       append(data, bytes_of(encode_v1(table.chunks[i])));
@@ -69,7 +69,8 @@ Result<Buffer> encode_information(const ChunkTable& table, bool v2) {
 
 }  // namespace
 
-Result<EncodedChunkTable> encode_chunk_table(const ChunkTable& table, uint32_t features, uint64_t ci_offset) {
+Result<EncodedChunkTable> encode_chunk_table(const ChunkTable& table, uint32_t features, uint64_t ci_offset,
+                                             const CipherKey* key) {
   EncodedChunkTable out;
   bool v2 = (features & kBlobChunkInfoV2) != 0;
   TRY_ASSIGN(out.data, encode_information(table, v2));
@@ -85,6 +86,7 @@ Result<EncodedChunkTable> encode_chunk_table(const ChunkTable& table, uint32_t f
     out.compressor = Compressor::zstd;
     out.data.assign(smaller.begin(), smaller.end());
   }
+  if (key) TRY(encrypt_padded(*key, out.data));
 
   blob_meta_header header = {};
   header.magic = kBlobMetaMagic;
@@ -102,6 +104,8 @@ Result<EncodedChunkTable> encode_chunk_table(const ChunkTable& table, uint32_t f
   header.magic2 = kBlobMetaMagic;
   ByteView bytes = bytes_of(header);
   out.header.assign(bytes.begin(), bytes.end());
+  out.header_digest = sha256(out.header);
+  if (key) TRY(encrypt_padded(*key, out.header));
   return out;
 }
 
