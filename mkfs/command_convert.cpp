@@ -18,6 +18,7 @@ namespace {
 constexpr Option kOwnOptions[] = {
     {"platform", 0, "OS/ARCH[/VARIANT]", "which image of an index (this machine's)"},
     {"work-dir", 0, "DIR", "where a blob lies until it is pushed to a registry ($TMPDIR, /var/tmp)"},
+    {"authfile", 0, "FILE", "credentials, as docker login writes them (the usual places)"},
     {"plain-http", 0, "HOST", "speak to this registry (HOST[:PORT]) without TLS (loopback: always)"},
     {"ca", 0, "FILE", "trust these authorities of registries besides the system's"},
     {"dedupe", 0, "layer|image", "image: a chunk of a lower layer is not stored again (layer)"},
@@ -39,6 +40,7 @@ RegistryOptions registry_options(const Arguments& arguments) {
   RegistryOptions options;
   options.http.user_agent = "mkfs.nydus-erofs";
   options.http.ca_file = arguments.value_or("ca", "");
+  options.auth_file = arguments.value_or("authfile", "");
   options.plain_hosts = arguments.values("plain-http");
   const char* temporary = std::getenv("TMPDIR");
   options.work_dir =

@@ -6,6 +6,7 @@
 
 #include "erofs-format/base/options.h"
 #include "erofs-format/image/layout_folder.h"
+#include "erofs-format/registry/credential_files.h"
 #include "erofs-format/registry/registry_image.h"
 
 namespace mkfs {
@@ -33,7 +34,10 @@ Result<registry::RepositoryClient*> ImagePlaces::client(const ImageReference& re
   if (thread_ == nullptr) {
     TRY_ASSIGN(thread_, registry::CurlThread::create());
   }
-  auto made = std::make_unique<registry::RepositoryClient>(*thread_, std::move(repository), options_.http);
+  TRY_ASSIGN(registry::Credential credential,
+             registry::find_credential(options_.auth_file, repository.host, repository.name));
+  auto made = std::make_unique<registry::RepositoryClient>(*thread_, std::move(repository),
+                                                           std::move(credential), options_.http);
   return clients_.emplace(where, std::move(made)).first->second.get();
 }
 

@@ -17,8 +17,9 @@ using namespace erofs_format;
 struct RegistryOptions {
   registry::HttpOptions http;
   std::vector<std::string>
-      plain_hosts;       // HOST[:PORT] that are spoken to without TLS; loopback ones always are
-  std::string work_dir;  // where a blob lies until it is pushed
+      plain_hosts;        // HOST[:PORT] that are spoken to without TLS; loopback ones always are
+  std::string auth_file;  // empty: the usual places
+  std::string work_dir;   // where a blob lies until it is pushed
 };
 
 class ImagePlaces {

@@ -6,6 +6,7 @@
 #include <array>
 #include <limits>
 
+#include "erofs-format/base/base64.h"
 #include "mkfs/tar_limits.h"
 #include "mkfs/tar_sparse.h"
 
@@ -59,34 +60,6 @@ std::string percent_decoded(std::string_view text, std::string_view coded) {
     out += escape ? byte : text[i];
     if (escape) i += 2;
   }
-  return out;
-}
-
-int base64_value(char c) {
-  if (c >= 'A' && c <= 'Z') return c - 'A';
-  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-  if (c >= '0' && c <= '9') return c - '0' + 52;
-  if (c == '+') return 62;
-  if (c == '/') return 63;
-  return -1;
-}
-
-// Base64 with or without padding.
-Result<std::string> base64_decoded(std::string_view text) {
-  while (!text.empty() && text.back() == '=') text.remove_suffix(1);
-  std::string out;
-  uint32_t bits = 0;
-  unsigned count = 0;
-  for (char c : text) {
-    int value = base64_value(c);
-    if (value < 0) return pax_error("value is not base64");
-    bits = (bits << 6 | static_cast<uint32_t>(value)) & 0xffff;
-    count += 6;
-    if (count < 8) continue;
-    count -= 8;
-    out += static_cast<char>(bits >> count & 0xff);
-  }
-  if (count == 6) return pax_error("value is not base64");
   return out;
 }
 
@@ -171,10 +144,11 @@ constexpr std::array kRules = {
 std::string schily_name(std::string_view name) { return percent_decoded(name, "%="); }
 
 Result<void> set_libarchive_xattr(PaxFields& fields, std::string_view coded, std::string_view value) {
-  TRY_ASSIGN(std::string bytes, base64_decoded(value));
+  std::optional<std::string> bytes = base64_decoded(value);
+  if (!bytes) return pax_error("value is not base64");
   std::string name = percent_decoded(coded, "");
   if (schily_name(coded) != name) fields.false_xattrs.push_back(schily_name(coded));
-  return set_xattr(fields.xattrs, std::move(name), std::move(bytes));
+  return set_xattr(fields.xattrs, std::move(name), std::move(*bytes));
 }
 
 Result<void> apply_record(PaxFields& fields, std::string_view key, std::string_view value) {

@@ -127,17 +127,22 @@ std::string_view Challenge::parameter(std::string_view name) const {
 
 Result<std::vector<Challenge>> parse_challenges(std::string_view value) { return Parser(value).run(); }
 
-Result<Challenge> bearer_challenge(std::span<const std::string> values) {
+Result<Challenge> choose_challenge(std::span<const std::string> values, bool has_password) {
   std::string others;
+  std::optional<Challenge> basic;
   for (const std::string& value : values) {
     TRY_ASSIGN(std::vector<Challenge> challenges, parse_challenges(value));
     for (Challenge& challenge : challenges) {
       if (challenge.scheme == "bearer" && !challenge.parameter("realm").empty()) return std::move(challenge);
       others += (others.empty() ? "" : ", ") + challenge.scheme;
+      if (challenge.scheme == "basic") basic = std::move(challenge);
     }
   }
-  if (others.empty()) others = "nothing";
-  return make_error(Code::auth, fmt::format("the server asks for '{}', not for an anonymous token", others));
+  if (basic && has_password) return std::move(*basic);
+  std::string_view instead =
+      basic ? "for user name and password, and none are known for it" : "not for a token";
+  return make_error(
+      Code::auth, fmt::format("the server asks for '{}', {}", others.empty() ? "nothing" : others, instead));
 }
 
 }  // namespace erofs_format::registry

@@ -28,7 +28,8 @@ struct Challenge {
 
 // All challenges of one header value. Strict: anything outside the grammar is an error.
 Result<std::vector<Challenge>> parse_challenges(std::string_view value);
-// The Bearer challenge with a realm among several header values; an error names what is asked instead.
-Result<Challenge> bearer_challenge(std::span<const std::string> values);
+// Which of several header values to meet: Bearer with a realm, or Basic when we have a password. An error
+// names what is asked instead.
+Result<Challenge> choose_challenge(std::span<const std::string> values, bool has_password);
 
 }  // namespace erofs_format::registry

@@ -98,7 +98,7 @@ Result<void> Exchange::judge_range() const {
 
 bool Exchange::take_body(ByteView bytes) {
   if (!head_complete_) return fail(make_error(Code::corrupt, "a body without a response head"));
-  if (!accepted_ || request_.method != Method::get) {
+  if (!accepted_ || (!request_.range && text_limit_ == 0)) {
     // An error page, or what a server has to say about an upload. Short ones are read to the end, so that the
     // connection stays usable.
     discarded_ += bytes.size();

@@ -71,6 +71,8 @@ Result<Repository> parse_repository(std::string_view where, PlainHttp plain) {
   std::string name(rest.substr(slash + 1));
   if (!is_name(name)) return bad(where, fmt::format("'{}' is not a repository name", printable(name)));
   if (host.find_first_of("?#@\\") != std::string::npos) return bad(where, "a bad host name");
+  Repository repository;
+  repository.host = host;
   if (host == "docker.io" || host == "index.docker.io") {
     host = "registry-1.docker.io";
     if (name.find('/') == std::string::npos) name = "library/" + name;
@@ -78,7 +80,6 @@ Result<Repository> parse_repository(std::string_view where, PlainHttp plain) {
   TRY_ASSIGN(Url probe, parse_url("https://" + host + "/"));
   bool loopback = reach_of(probe.host) == Reach::loopback;
   const char* scheme = loopback || plain == PlainHttp::allowed ? "http" : "https";
-  Repository repository;
   TRY_ASSIGN(repository.base, parse_url(fmt::format("{}://{}/v2/{}/", scheme, host, name)));
   repository.name = std::move(name);
   return repository;

@@ -13,6 +13,7 @@ inline constexpr size_t kMaxTag = 128;
 
 struct Repository {
   Url base;  // https://host:port/v2/NAME/; blobs are at blobs/sha256:HEX, documents at manifests/REFERENCE
+  std::string host;  // "HOST[:PORT]" as it was given: what credentials are kept under
   std::string name;  // "library/debian"
 };
 

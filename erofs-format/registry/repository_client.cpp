@@ -8,13 +8,15 @@
 
 namespace erofs_format::registry {
 
-RepositoryClient::RepositoryClient(CurlThread& thread, Repository repository, HttpOptions options)
+RepositoryClient::RepositoryClient(CurlThread& thread, Repository repository, Credential credential,
+                                   HttpOptions options)
     : thread_(thread),
       repository_(std::move(repository)),
       options_(std::move(options)),
       origin_{thread_, options_, counters_} {
   origin_.random.seed(std::random_device{}());
-  origin_.tokens = std::make_unique<TokenSource>(repository_.base.origin(), thread_, options_, counters_);
+  origin_.tokens = std::make_unique<TokenSource>(repository_.base.origin(), std::move(credential), thread_,
+                                                 options_, counters_);
 }
 
 RepositoryClient::~RepositoryClient() {
@@ -92,7 +94,8 @@ Result<CallTarget> RepositoryClient::upload_step(const Upload& upload,
   return target;
 }
 
-Result<bool> RepositoryClient::push_blob(const Digest& digest, std::shared_ptr<const RequestBody> blob) {
+Result<bool> RepositoryClient::push_blob(const Digest& digest,
+                                         const std::shared_ptr<const RequestBody>& blob) {
   Upload upload(repository_, digest);
   unsigned attempts = 1;
   while (upload.step() != Upload::Step::done) {

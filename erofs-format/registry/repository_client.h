@@ -18,7 +18,7 @@ namespace erofs_format::registry {
 
 class RepositoryClient {
  public:
-  RepositoryClient(CurlThread& thread, Repository repository, HttpOptions options);
+  RepositoryClient(CurlThread& thread, Repository repository, Credential credential, HttpOptions options);
   // No source of a blob is left.
   ~RepositoryClient();
   RepositoryClient(const RepositoryClient&) = delete;
@@ -35,7 +35,7 @@ class RepositoryClient {
   Result<uint64_t> blob_size(const Digest& digest);
 
   // Whether it had to be sent.
-  Result<bool> push_blob(const Digest& digest, std::shared_ptr<const RequestBody> blob);
+  Result<bool> push_blob(const Digest& digest, const std::shared_ptr<const RequestBody>& blob);
   Result<void> push_document(const std::string& reference, const Document& document);
 
   TransferCounters counters();

@@ -14,6 +14,19 @@ Error bad(std::string_view why) {
   return make_error(Code::auth, fmt::format("token service's answer: {}", why));
 }
 
+constexpr std::string_view kClientId = "nydus-erofs";
+
+// A value of application/x-www-form-urlencoded.
+std::string form_encoded(std::string_view value) {
+  std::string out;
+  for (char c : value) {
+    bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                 c == '.' || c == '_';
+    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<uint8_t>(c));
+  }
+  return out;
+}
+
 // A token becomes part of a header: one control byte would start another header.
 bool is_header_text(const std::string& text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
@@ -32,8 +45,12 @@ Result<std::string> text_of(const nlohmann::json& answer) {
 
 }  // namespace
 
+Result<Url> token_service(const Url& registry, Reach reach, const Challenge& challenge) {
+  return redirect_target(registry, reach, challenge.parameter("realm"));
+}
+
 Result<Url> token_url(const Url& registry, Reach reach, const Challenge& challenge) {
-  TRY_ASSIGN(Url url, redirect_target(registry, reach, challenge.parameter("realm")));
+  TRY_ASSIGN(Url url, token_service(registry, reach, challenge));
   std::string_view service = challenge.parameter("service");
   if (!service.empty()) {
     TRY_ASSIGN(url, add_query(url, "service", service));
@@ -47,6 +64,12 @@ Result<Url> token_url(const Url& registry, Reach reach, const Challenge& challen
     scopes.remove_prefix(std::min(end + 1, scopes.size()));
   }
   return url;
+}
+
+std::string token_form(const Challenge& challenge, std::string_view identity_token) {
+  return fmt::format("grant_type=refresh_token&client_id={}&service={}&scope={}&refresh_token={}", kClientId,
+                     form_encoded(challenge.parameter("service")), form_encoded(challenge.parameter("scope")),
+                     form_encoded(identity_token));
 }
 
 Result<Token> parse_token(std::string_view json) {

@@ -1,4 +1,4 @@
-// Anonymous bearer tokens: what to ask for, what the answer means, how long it lasts. Pure: time
+// Bearer tokens: what to ask for, what the answer means, how long it lasts. Pure: time
 // comes from the caller, the transport is elsewhere.
 #pragma once
 
@@ -19,6 +19,10 @@ inline constexpr size_t kMaxTokenTextBytes = 16 << 10;
 // The URL a token is asked from: the challenge's realm with its service and each of its scopes.
 // The realm is judged like a redirect from the registry at `reach`.
 Result<Url> token_url(const Url& registry, Reach reach, const Challenge& challenge);
+
+// The same without its query, and what is posted there (OAuth2) by who has an identity token.
+Result<Url> token_service(const Url& registry, Reach reach, const Challenge& challenge);
+std::string token_form(const Challenge& challenge, std::string_view identity_token);
 
 struct Token {
   std::string text;

@@ -1,11 +1,21 @@
 #include "erofs-format/registry/token_source.h"
 
 #include "erofs-format/registry/limits.h"
+#include "erofs-format/registry/requests.h"
 #include "erofs-format/registry/retry.h"
 
 namespace erofs_format::registry {
 
+TokenSource::TokenSource(std::string origin, Credential credential, Transport& transport,
+                         const HttpOptions& options, TransferCounters& counters)
+    : origin_(std::move(origin)),
+      credential_(std::move(credential)),
+      transport_(transport),
+      options_(options),
+      counters_(counters) {}
+
 std::string TokenSource::authorization() const {
+  if (!fixed_.empty()) return fixed_;
   return cache_.expired(transport_.now_ms()) ? std::string() : cache_.authorization();
 }
 
@@ -15,22 +25,48 @@ void TokenSource::renew(const Exchange& rejected, Done done) {
   waiting_.push_back(std::move(done));
   if (exchange_ != nullptr) return;
   cache_.forget();
-  Result<Challenge> challenge = bearer_challenge(rejected.head().challenges);
-  if (!challenge) return finish(FetchFailure{std::move(challenge).error()});
-  Result<Url> url = token_url(rejected.request().url, rejected.reach(), *challenge);
-  if (!url) return finish(FetchFailure{std::move(url).error()});
-  ask(*url, rejected.reach());
+  bool wait = false;
+  Result<void> result = answer(rejected, wait);
+  if (!result) return finish(FetchFailure{std::move(result).error()});
+  if (!wait) finish(std::nullopt);
 }
 
-void TokenSource::ask(const Url& url, Reach reach) {
+// `wait`: a token is under way.
+Result<void> TokenSource::answer(const Exchange& rejected, bool& wait) {
+  // Said once; whoever asks the next time begins anew.
+  if (!std::exchange(fixed_, "").empty())
+    return make_error(Code::auth, "the server does not accept the credentials for it");
+  TRY_ASSIGN(Challenge challenge, choose_challenge(rejected.head().challenges, credential_.has_password()));
+  if (challenge.scheme == "basic") {
+    fixed_ = credential_.basic();
+  } else if (!credential_.registry_token.empty()) {
+    fixed_ = "Bearer " + credential_.registry_token;
+  } else {
+    wait = true;
+    return ask(rejected, challenge);
+  }
+  return {};
+}
+
+Result<void> TokenSource::ask(const Exchange& rejected, const Challenge& challenge) {
   HttpRequest request;
-  request.url = url;
-  request.sent_from = reach;
+  if (!credential_.identity_token.empty()) {
+    TRY_ASSIGN(request.url, token_service(rejected.request().url, rejected.reach(), challenge));
+    request.method = Method::post;
+    std::string form = token_form(challenge, credential_.identity_token);
+    request.body = body_of_bytes(as_bytes(form), "application/x-www-form-urlencoded");
+  } else {
+    TRY_ASSIGN(request.url, token_url(rejected.request().url, rejected.reach(), challenge));
+    if (credential_.has_password()) {
+      TRY_ASSIGN(request.url, add_query(request.url, "account", credential_.user));
+      request.authorization = credential_.basic();
+    }
+  }
+  request.sent_from = rejected.reach();
   request.timeout_ms = options_.read_timeout_ms;
   exchange_ = std::make_unique<Exchange>(transport_, std::move(request), MutableBytes(), kMaxTokenBytes);
   counters_.requests++;
-  Result<void> started = exchange_->start(options_, [this] { answered(); });
-  if (!started) finish(FetchFailure{std::move(started).error()});
+  return exchange_->start(options_, [this] { answered(); });
 }
 
 void TokenSource::answered() {

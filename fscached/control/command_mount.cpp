@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "erofs-format/base/os.h"
+#include "erofs-format/registry/credential_files.h"
 #include "fscached/control/client.h"
 #include "fscached/control/commands.h"
 #include "fscached/control/config.h"
@@ -65,7 +66,12 @@ Result<json> send_parts(const std::string& socket, json request, const std::stri
 
 // An image by its name. The daemon keeps its own copy of the bootstrap, so that ours is gone afterwards.
 Result<json> send_named(const std::string& socket, json request, const std::string& image) {
-  TRY_ASSIGN(NamedImage named, open_named_image(image));
+  StorageOptions options;
+  // As the one who calls; the daemon reads the blobs with what its own configuration names.
+  options.credential = [](const std::string& host, const std::string& repository) {
+    return registry::find_credential("", host, repository);
+  };
+  TRY_ASSIGN(NamedImage named, open_named_image(image, options));
   TRY_ASSIGN(os::PendingFile file, os::PendingFile::create("/tmp", 0600));
   TRY(os::write_all(file.fd(), named.bootstrap, file.temporary_path()));
   request["image"] = named.name;

@@ -37,6 +37,7 @@ const Setting kSettings[] = {
     {"fetch.memory", &Config::fetch_memory, Unit::size, kMinFetchMemory},
     {"fetch.decode_threads", &Config::decode_threads, Unit::none, 0, kMaxDecodeThreads},
     {"fetch.ca_file", &Config::ca_file},
+    {"fetch.auth_file", &Config::auth_file},
     {"fetch.plain_http", &Config::plain_http},
     {"fetch.connect_timeout_ms", &Config::connect_timeout_ms, Unit::none, 1, 3'600'000},
     {"fetch.stall_timeout_s", &Config::stall_timeout_s, Unit::none, 1, 3'600},

@@ -35,6 +35,7 @@ struct Config {
   uint64_t complete_bandwidth = 10 << 20;  // bytes a second, of each blob; 0 = no limit
   uint64_t complete_after_s = 10;          // after the mount
   std::string ca_file;
+  std::string auth_file;
   bool plain_http = false;
   uint64_t connect_timeout_ms = 10'000;
   uint64_t stall_timeout_s = 15;

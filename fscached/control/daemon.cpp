@@ -10,6 +10,7 @@
 
 #include "erofs-format/base/log.h"
 #include "erofs-format/bootstrap/bootstrap_reader.h"
+#include "erofs-format/registry/credential_files.h"
 #include "fscached/control/mount_record.h"
 #include "fscached/fault_point.h"
 
@@ -28,6 +29,10 @@ size_t thread_count(uint64_t configured) {
 StorageOptions storage_options(const Config& config) {
   StorageOptions options;
   options.ca_file = config.ca_file;
+  if (!config.auth_file.empty())
+    options.credential = [file = config.auth_file](const std::string& host, const std::string& repository) {
+      return registry::read_credential(file, host, repository);
+    };
   options.plain_http = config.plain_http;
   options.connect_timeout_ms = config.connect_timeout_ms;
   options.stall_timeout_s = config.stall_timeout_s;

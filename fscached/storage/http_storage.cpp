@@ -21,9 +21,9 @@ class HttpStorage final : public Registry {
         origin_{*curl_, options_, counters} {
     origin_.random.seed(std::random_device{}());
   }
-  void use_tokens() {
-    origin_.tokens =
-        std::make_unique<registry::TokenSource>(base_.origin(), *curl_, options_, origin_.counters);
+  void use_tokens(registry::Credential credential) {
+    origin_.tokens = std::make_unique<registry::TokenSource>(base_.origin(), std::move(credential), *curl_,
+                                                             options_, origin_.counters);
   }
 
   FetchId read(const std::string& blob_id, uint64_t offset, std::span<uint8_t> into, Done done) override;
@@ -132,8 +132,12 @@ Result<std::unique_ptr<Registry>> open_registry(Loop& loop, const std::string& w
                                                 StorageCounters& counters, const StorageOptions& options) {
   auto plain = options.plain_http ? registry::PlainHttp::allowed : registry::PlainHttp::loopback_only;
   TRY_ASSIGN(registry::Repository repository, registry::parse_repository(where, plain));
+  registry::Credential credential;
+  if (options.credential) {
+    TRY_ASSIGN(credential, options.credential(repository.host, repository.name));
+  }
   TRY_ASSIGN(auto storage, make(loop, repository.base, "blobs/sha256:", counters, options));
-  storage->use_tokens();
+  storage->use_tokens(std::move(credential));
   return std::unique_ptr<Registry>(std::move(storage));
 }
 

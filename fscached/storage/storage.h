@@ -9,6 +9,7 @@
 
 #include "erofs-format/base/os.h"
 #include "erofs-format/base/result.h"
+#include "erofs-format/registry/credentials.h"
 #include "erofs-format/registry/http_options.h"
 #include "fscached/loop.h"
 
@@ -39,9 +40,14 @@ using StorageCounters = registry::TransferCounters;
 using OpenElsewhere = std::function<void(const std::string& folder, const std::string& blob_id,
                                          std::function<void(Result<os::UniqueFd>)> done)>;
 
+// What a registry's repository is asked with. May take as long as reading a file.
+using FindCredential =
+    std::function<Result<registry::Credential>(const std::string& host, const std::string& repository)>;
+
 struct StorageOptions : registry::HttpOptions {
   StorageOptions() { user_agent = "fscached"; }
   bool plain_http = false;       // docker:// without TLS also to hosts that are not loopback
+  FindCredential credential;     // none = registries see nobody
   OpenElsewhere open_elsewhere;  // of folders; none = what is closed to us stays closed
 };
 

@@ -162,12 +162,12 @@ TEST_CASE("challenge: only the exact form passes") {
 
 TEST_CASE("challenge: what is asked instead is named") {
   std::vector<std::string> values = {"Basic realm=\"x\"", "Negotiate"};
-  auto challenge = bearer_challenge(values);
+  auto challenge = choose_challenge(values, false);
   REQUIRE_FALSE(challenge);
   CHECK(challenge.error().code == Code::auth);
   CHECK(challenge.error().message.find("basic, negotiate") != std::string::npos);
   values.push_back("Bearer realm=\"https://a/\"");
-  CHECK(bearer_challenge(values));
+  CHECK(choose_challenge(values, false));
 }
 
 TEST_CASE("token: the URL asked") {
