@@ -8,6 +8,7 @@
 #include "erofs-format/base/os.h"
 #include "fscached/control/commands.h"
 #include "fscached/control/run_worker.h"
+#include "fscached/keeper/keeper.h"
 #include "fscached/keeper/worker_process.h"
 
 namespace {
@@ -70,6 +71,8 @@ int main(int argc, char** argv) {
     if (!ended) log_line(LogLevel::error, "worker", ended.error().message);
     return 1;
   }
+  if (!words.empty() && words[0] == keeper::kTakeOverCheck)
+    return check_take_over({words.begin() + 1, words.end()});
   if (program == "mount.nydus-erofs") return run_command(program, kMountHelper, words);
   return choose(program, words);
 }

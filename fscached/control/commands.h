@@ -1,6 +1,9 @@
 // The command line of fscached.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "erofs-format/base/options.h"
 
 namespace fscached {
@@ -19,6 +22,8 @@ extern const Command kStatusCommand;
 extern const Command kStatsCommand;
 extern const Command kFetchCommand;
 extern const Command kScrubCommand;
+// What follows kTakeOverCheck on the command line; the exit status.
+int check_take_over(const std::vector<std::string>& words);
 // Called by mount(8): `mount.nydus-erofs IMAGE MOUNTPOINT [-sfnv] [-o OPTIONS]`.
 extern const Command kMountHelper;
 

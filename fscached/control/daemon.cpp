@@ -274,6 +274,7 @@ void Daemon::on_notice(const Message& message) {
     case Op::gone_mount: return image_gone(message.id);
     case Op::released_file: return backend_->on_notice(message);
     case Op::stop: return stop();
+    case Op::hand_over: return hand_over();
     default: log_error(make_error(Code::internal, "keeper: unexpected message"));
   }
 }
@@ -295,6 +296,21 @@ void Daemon::stop() {
   stopping_ = true;
   while (!objects_.empty()) on_released(objects_.begin()->first);
   exit_when_saved();
+}
+
+// Requests are answered meanwhile. What is under way when everything is saved is left as by a worker that
+// dies.
+void Daemon::hand_over() {
+  auto unsaved = std::make_shared<size_t>(1);
+  auto saved = [unsaved](const Result<void>&) {
+    if (--*unsaved == 0) _exit(0);
+  };
+  for (auto& [id, object] : objects_) {
+    if (!object->needs_save()) continue;
+    ++*unsaved;
+    object->save(false, saved);
+  }
+  saved(Result<void>());
 }
 
 // Control threads may still wait for clients: there is nothing left to tell them.

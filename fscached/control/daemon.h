@@ -96,6 +96,7 @@ class Daemon final : public KernelSink {
                                             std::shared_ptr<Storage> source);
   void save_changes();
   void stop();
+  void hand_over();
   void exit_when_saved();
   void complete_in_background(ObjectId id);
   ObjectEnvironment environment();

@@ -1,11 +1,14 @@
 // Descriptors that outlive this process, by name: the service manager keeps a duplicate of each (FDSTORE of
-// sd_notify(3)) and hands them to the next start as LISTEN_FDS.
+// sd_notify(3)) and hands them to the next start as LISTEN_FDS; so does this process when another program
+// takes its place.
 #pragma once
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "erofs-format/base/os.h"
+#include "erofs-format/base/result.h"
 
 namespace fscached::keeper {
 
@@ -25,6 +28,9 @@ class DescriptorStore {
   // Also what was handed over and not taken.
   void drop_all();
   void drop_untaken();
+
+  // Becomes `program` with everything kept. Returns only when that failed, and then nothing has changed.
+  Error become(const std::string& program, std::vector<std::string> words) const;
 
  private:
   std::map<std::string, os::UniqueFd> handed_over_;

@@ -87,6 +87,7 @@ void Keeper::worker_ended(int status) {
     finished_ = true;
     return;
   }
+  if (upgrading_) return upgrade();
   // A worker that had come to life is replaced at once; one that cannot start must not spin.
   restart_delay_ms_ =
       ready_ ? 0 : std::clamp(restart_delay_ms_ * 2, kRestartDelayFirstMs, kRestartDelayMaxMs);
@@ -114,6 +115,7 @@ Result<void> Keeper::run() {
     reap();
     if (finished_) break;
     sweep();
+    hand_over();
     advance_stop();
     if (finished_) break;
   }
@@ -123,7 +125,7 @@ Result<void> Keeper::run() {
 }
 
 int Keeper::next_timeout() const {
-  if (stopping_) return kStopStepMs;
+  if (stopping_ || upgrading_) return kStopStepMs;
   if (worker_ >= 0) return kKeeperTickMs;
   auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(restart_at_ - Clock::now()).count();
   return static_cast<int>(std::clamp<int64_t>(wait, 0, kKeeperTickMs));
@@ -148,11 +150,12 @@ void Keeper::wait_for_events() {
 void Keeper::on_signal() {
   signalfd_siginfo signal = {};
   if (read(signals_.get(), &signal, sizeof(signal)) != static_cast<ssize_t>(sizeof(signal))) return;
-  if (signal.ssi_signo == SIGCHLD) return;
-  if (stopping_) return;
+  if (signal.ssi_signo == SIGCHLD || stopping_) return;
+  if (signal.ssi_signo == SIGHUP) return begin_upgrade();
   info("stopping: unmounting everything");
   notify("STOPPING=1");
   stopping_ = true;
+  upgrading_ = false;
   stop_deadline_ = Clock::now() + std::chrono::milliseconds(kReleaseWaitMs);
 }
 

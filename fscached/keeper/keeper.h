@@ -28,6 +28,15 @@ struct KeeperOptions {
   std::vector<std::string> worker_arguments;  // passed through; the keeper adds which mechanism it is
 };
 
+// Whether these settings can go on with the images of a keeper that had this root and mechanism.
+Result<void> check_same_settings(const KeeperOptions& options, const std::string& root,
+                                 const std::string& mechanism);
+
+// Before the words of a command line: STATE_VERSION, root and mechanism follow. A program that says it can go
+// on from there ends with this status; nobody types it.
+constexpr char kTakeOverCheck[] = "--takes-over";
+constexpr int kTakesOver = 42;
+
 // One image the kernel may ask about.
 struct Mount {
   MountRecord record;
@@ -51,6 +60,7 @@ class Keeper {
 
  private:
   explicit Keeper(KeeperOptions options);
+  Result<void> note_start();
   Result<void> find_predecessor();
   Result<void> lose(const Error& why);
   Result<void> prepare_root();
@@ -79,6 +89,11 @@ class Keeper {
   void reply(uint32_t request, const Result<void>& result, Message answer = {}, int descriptor = -1);
   void reply_failure(uint32_t request, const Result<void>& result);
   void send(const Message& message, int descriptor = -1);
+
+  void begin_upgrade();
+  Result<void> try_program() const;
+  void hand_over();
+  void upgrade();
 
   void mounting_done(uint32_t id);
   Result<void> show(Mount& mount, int descriptor);
@@ -112,6 +127,10 @@ class Keeper {
   bool announced_ = false;      // READY was sent
   uint64_t restart_delay_ms_ = 0;
   Clock::time_point restart_at_;
+  std::string program_;      // the file this process was started from
+  os::UniqueFd started_in_;  // what relative paths of its command line mean
+  bool upgrading_ = false;   // the worker was told to hand over
+  Clock::time_point upgrade_deadline_;
   bool stopping_ = false;
   bool stop_sent_ = false;
   bool replaced_for_stop_ = false;

@@ -1,11 +1,14 @@
 // What the keeper needs before the first worker: root, mechanism (take_over.cpp), control socket.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include <filesystem>
 
 #include "fscached/keeper/keeper.h"
 
@@ -16,7 +19,7 @@ namespace {
 Result<os::UniqueFd> watch_signals() {
   sigset_t signals;
   sigemptyset(&signals);
-  for (int signal : {SIGTERM, SIGINT, SIGCHLD}) sigaddset(&signals, signal);
+  for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) sigaddset(&signals, signal);
   if (sigprocmask(SIG_BLOCK, &signals, nullptr) != 0) return errno_error("keeper: sigprocmask");
   os::UniqueFd fd(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!fd.valid()) return errno_error("keeper: signalfd");
@@ -29,6 +32,7 @@ Keeper::Keeper(KeeperOptions options) : options_(std::move(options)) {}
 
 Result<std::unique_ptr<Keeper>> Keeper::create(KeeperOptions options) {
   std::unique_ptr<Keeper> keeper(new Keeper(std::move(options)));
+  TRY(keeper->note_start());
   TRY(keeper->find_predecessor());
   TRY(keeper->prepare_root());
   TRY(keeper->end_old_worker());
@@ -36,6 +40,18 @@ Result<std::unique_ptr<Keeper>> Keeper::create(KeeperOptions options) {
   TRY_ASSIGN(keeper->signals_, watch_signals());
   TRY(keeper->listen());
   return keeper;
+}
+
+// For another program to take this one's place; and there are as many descriptors as images and blobs.
+Result<void> Keeper::note_start() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return errno_error("keeper: getrlimit");
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) return errno_error("keeper: setrlimit");
+  TRY_ASSIGN(started_in_, os::open(".", O_PATH | O_DIRECTORY));
+  std::error_code error;
+  program_ = std::filesystem::read_symlink("/proc/self/exe", error);
+  return error ? errno_error("/proc/self/exe", error.value()) : Result<void>();
 }
 
 Result<void> Keeper::prepare_root() {

