@@ -5,10 +5,12 @@
 #include <chrono>
 
 #include "erofs-format/base/log.h"
+#include "erofs-format/bootstrap/bootstrap_reader.h"
 #include "mkfs/build_output.h"
 #include "mkfs/commands.h"
 #include "mkfs/create_options.h"
 #include "mkfs/output_json.h"
+#include "mkfs/parent.h"
 #include "mkfs/prefetch.h"
 
 namespace mkfs {
@@ -16,7 +18,8 @@ namespace mkfs {
 namespace {
 
 constexpr std::array kCreateOptions = {
-    Option{"type", 't', "TYPE", "dir-rafs (default), tar-rafs or targz-rafs: what SOURCE is", "source-type"},
+    Option{"type", 't', "TYPE", "dir-rafs (default), tar-rafs, targz-rafs or estargz-rafs: what SOURCE is",
+           "source-type"},
     Option{"bootstrap", 'B', "FILE", "write the bootstrap here"},
     Option{"blob-dir", 'D', "DIR", "write the blob here, named by its id"},
     Option{"blob", 'b', "FILE", "write the blob to this file or FIFO"},
@@ -29,7 +32,7 @@ constexpr std::array kCreateOptions = {
     Option{"repeatable", 0, "", "store no owners"},
     Option{"fs-version", 'v', "6", "version of the file system; only 6"},
     Option{"encrypt", 'E', "", "encrypt the blob (AES-128-XTS, random key); the bootstrap holds the key"},
-    Option{"parent-bootstrap", 0, "FILE", "not supported yet"},
+    Option{"parent-bootstrap", 0, "FILE", "image that lies below what is built"},
     Option{"external-blob", 0, "FILE", "not supported"},
     Option{"blob-data-size", 0, "SIZE", "not supported (estargztoc-ref)"},
     Option{"blob-offset", 0, "OFFSET", "not supported"},
@@ -49,13 +52,14 @@ constexpr auto kOptions = [] {
   return options;
 }();
 
-constexpr std::string_view kNotYet[] = {"parent-bootstrap", "attributes", "blob-cache-dir"};
+constexpr std::string_view kNotYet[] = {"attributes", "blob-cache-dir"};
 constexpr std::string_view kNever[] = {"external-blob", "blob-data-size", "blob-offset"};
 
 Result<SourceKind> source_kind(const Arguments& arguments) {
   std::string type = arguments.value_or("type", "dir-rafs");
   if (type == "dir-rafs" || type == "directory") return SourceKind::directory;
-  if (type == "tar-rafs" || type == "targz-rafs" || type == "estargz-rafs") return SourceKind::tar;
+  if (type == "tar-rafs" || type == "targz-rafs") return SourceKind::tar;
+  if (type == "estargz-rafs") return SourceKind::estargz;
   for (std::string_view known : {"targz-ref", "estargz-ref", "estargztoc-ref", "stargz_index", "tar-tarfs"})
     if (type == known) return make_error(Code::unsupported, "--type: not supported yet: " + type);
   return usage_error("--type: '" + type + "' is not known");
@@ -67,6 +71,22 @@ Result<WhiteoutSpec> whiteout_spec(const Arguments& arguments) {
   if (spec == "overlayfs") return WhiteoutSpec::overlayfs;
   if (spec == "none") return WhiteoutSpec::none;
   return usage_error("--whiteout-spec: '" + spec + "' is not oci, overlayfs or none");
+}
+
+Result<void> check_parent(const Arguments& arguments) {
+  if (!arguments.has("parent-bootstrap")) return {};
+  if (arguments.has("blob-inline-meta")) return usage_error("--parent-bootstrap excludes --blob-inline-meta");
+  if (std::string spec = arguments.value_or("whiteout-spec", "oci"); spec != "oci")
+    return make_error(Code::unsupported,
+                      "--parent-bootstrap: not supported yet with --whiteout-spec " + spec);
+  return {};
+}
+
+Result<std::optional<Parent>> open_parent(const Arguments& arguments) {
+  auto path = arguments.value("parent-bootstrap");
+  if (!path) return std::optional<Parent>();
+  TRY_ASSIGN(Tree tree, open_bootstrap(*path));
+  return std::optional<Parent>({*path, std::move(tree)});
 }
 
 Result<void> check_conflicts(const Arguments& arguments) {
@@ -89,15 +109,20 @@ Result<void> check_conflicts(const Arguments& arguments) {
     return usage_error("--blob or --blob-dir is needed");
   if (!inline_meta && !arguments.has("bootstrap") && !arguments.has("blob-dir"))
     return usage_error("--bootstrap or --blob-dir is needed");
+  TRY(check_parent(arguments));
   auto features = arguments.value("features");
   if (features && *features != "blob-toc") return usage_error("--features: '" + *features + "' is not known");
   return {};
 }
 
-Result<BuildOptions> create_build_options(const Arguments& arguments,
-                                          std::unique_ptr<Dictionary>& dictionary) {
-  TRY_ASSIGN(BuildOptions options, build_options(arguments, dictionary));
+Result<BuildOptions> create_build_options(const Arguments& arguments, std::unique_ptr<Dictionary>& dictionary,
+                                          const Tree* parent) {
+  TRY_ASSIGN(BuildOptions options, build_options(arguments, dictionary, parent));
   TRY_ASSIGN(options.tree.whiteouts, whiteout_spec(arguments));
+  if (parent) {
+    options.tree.whiteouts = WhiteoutSpec::none;  // they are for the parent
+    options.keep_tree = true;
+  }
   options.blob.toc = arguments.has("features");
   options.blob.inline_meta = arguments.has("blob-inline-meta");
   options.blob_id = arguments.value_or("blob-id", "");
@@ -131,7 +156,9 @@ Result<void> run(const Arguments& arguments) {
   TRY(check_conflicts(arguments));
   TRY_ASSIGN(SourceKind kind, source_kind(arguments));
   std::unique_ptr<Dictionary> dictionary;
-  TRY_ASSIGN(BuildOptions options, create_build_options(arguments, dictionary));
+  TRY_ASSIGN(auto parent, open_parent(arguments));
+  TRY_ASSIGN(BuildOptions options,
+             create_build_options(arguments, dictionary, parent ? &parent->tree : nullptr));
   TRY_ASSIGN(size_t jobs, job_count(arguments));
   const std::string& path = arguments.positional()[0];
   // The source first, then the blob: the order in which callers open the other ends of FIFOs.
@@ -141,6 +168,7 @@ Result<void> run(const Arguments& arguments) {
   WorkerPool pool(jobs);
   auto result = build_image(*source, options, pool, output.blob_fd(), output.blob_name());
   if (!result) return name_source(path, std::move(result).error());
+  if (parent) TRY(lay_over_parent(std::move(*parent), path, *result));
   TRY_ASSIGN(std::string bootstrap, output.publish(*result));
   if (auto json = arguments.value("output-json")) TRY(write_output_json(*json, result->tree, bootstrap));
   std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;

@@ -15,6 +15,7 @@ extern const Command kCheckCommand;
 extern const Command kInspectCommand;
 extern const Command kStatCommand;
 extern const Command kUnpackCommand;
+extern const Command kExportCommand;
 extern const Command kDumpCommand;
 
 }  // namespace mkfs

@@ -10,7 +10,6 @@
 
 #include "erofs-format/bootstrap/bootstrap_writer.h"
 #include "erofs-format/image/bootstrap_layer.h"
-#include "erofs-format/ondisk/rafs.h"
 #include "mkfs/convert_layer.h"
 #include "mkfs/dictionary.h"
 #include "mkfs/merge.h"
@@ -97,7 +96,7 @@ class LayerRun {
       if (!*done_[i]) {
         stop_ = true;
       } else if (options_.dedupe_image) {
-        remember((*done_[i])->tree);
+        add_chunks(known_, (*done_[i])->tree);
       }
     }
   }
@@ -108,24 +107,6 @@ class LayerRun {
     copy.blobs = known_.blobs;
     copy.chunks = known_.chunks;
     return std::make_unique<Dictionary>(std::move(copy));
-  }
-
-  // Adds what the layer brought along; what it found below is known already.
-  void remember(const Tree& tree) {
-    std::vector<uint32_t> number(tree.blobs.size());
-    for (size_t i = 0; i < tree.blobs.size(); i++) {
-      auto known = std::find_if(known_.blobs.begin(), known_.blobs.end(),
-                                [&](const Blob& blob) { return blob.id == tree.blobs[i].id; });
-      number[i] = narrow<uint32_t>(known - known_.blobs.begin());
-      if (known != known_.blobs.end()) continue;
-      known_.blobs.push_back(tree.blobs[i]);
-      // Readers would look for the id of a blob with a bootstrap in the name of the file they read.
-      known_.blobs.back().features &= ~uint32_t{ondisk::kBlobInlinedFsMeta};
-    }
-    for (Chunk chunk : tree.chunks) {
-      chunk.blob_index = number[chunk.blob_index];
-      known_.chunks.push_back(chunk);
-    }
   }
 
   // The error that stopped the run, not those that followed from stopping.

@@ -16,6 +16,7 @@
 #include "mkfs/limits.h"
 #include "mkfs/prefetch.h"
 #include "mkfs/source_dir.h"
+#include "mkfs/source_estargz.h"
 #include "mkfs/source_tar.h"
 
 namespace mkfs {
@@ -59,17 +60,35 @@ Result<int64_t> latest_mtime(const Arguments& arguments) {
   return static_cast<int64_t>(seconds);
 }
 
-Result<std::unique_ptr<Dictionary>> dictionary_option(const Arguments& arguments) {
-  std::string path = arguments.value_or("chunk-dict", "");
-  constexpr std::string_view kKind = "bootstrap=";
-  if (path.starts_with(kKind)) path.erase(0, kKind.size());
-  TRY_ASSIGN(Tree tree, open_bootstrap(path));
-  return std::make_unique<Dictionary>(std::move(tree));
+// All blobs of an image have its chunk size.
+Result<void> check_chunk_size(std::string_view option, const Tree& known, uint32_t chunk_size) {
+  if (known.blobs.empty() || known.chunk_size == chunk_size) return {};
+  return make_error(Code::invalid_argument, fmt::format("--{}: its chunk size is {:#x}, not {:#x}", option,
+                                                        known.chunk_size, chunk_size));
+}
+
+// What the parent has counts first.
+Result<std::unique_ptr<Dictionary>> dictionary_option(const Arguments& arguments, const Tree* parent,
+                                                      uint32_t chunk_size) {
+  Tree known;
+  if (parent) {
+    TRY(check_chunk_size("parent-bootstrap", *parent, chunk_size));
+    add_chunks(known, *parent);
+  }
+  if (auto path = arguments.value("chunk-dict")) {
+    constexpr std::string_view kKind = "bootstrap=";
+    if (path->starts_with(kKind)) path->erase(0, kKind.size());
+    TRY_ASSIGN(Tree tree, open_bootstrap(*path));
+    TRY(check_chunk_size("chunk-dict", tree, chunk_size));
+    add_chunks(known, tree);
+  }
+  return std::make_unique<Dictionary>(std::move(known));
 }
 
 }  // namespace
 
-Result<BuildOptions> build_options(const Arguments& arguments, std::unique_ptr<Dictionary>& dictionary) {
+Result<BuildOptions> build_options(const Arguments& arguments, std::unique_ptr<Dictionary>& dictionary,
+                                   const Tree* parent) {
   BuildOptions options;
   TRY_ASSIGN(options.chunks.compressor, compressor_option(arguments));
   TRY_ASSIGN(options.chunks.digester, digester_option(arguments));
@@ -79,8 +98,8 @@ Result<BuildOptions> build_options(const Arguments& arguments, std::unique_ptr<D
     return usage_error("--batch-size: larger than the chunk size");
   TRY_ASSIGN(uint64_t level, parse_number(arguments.value_or("level", "0"), 22, "--level"));
   options.chunks.level = static_cast<int>(level);
-  if (arguments.has("chunk-dict")) {
-    TRY_ASSIGN(dictionary, dictionary_option(arguments));
+  if (arguments.has("chunk-dict") || parent) {
+    TRY_ASSIGN(dictionary, dictionary_option(arguments, parent, options.chunks.chunk_size));
     options.chunks.dictionary = dictionary.get();
   }
   TRY_ASSIGN(options.tree.latest_mtime, latest_mtime(arguments));
@@ -107,13 +126,13 @@ Result<std::unique_ptr<Source>> open_source(const std::string& path, SourceKind 
   if (path == "-" && kind != SourceKind::directory) {
     fd.reset(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0));
     if (!fd.valid()) return errno_error("standard input");
-    kind = SourceKind::tar;
+    if (kind == SourceKind::detect) kind = SourceKind::tar;
   } else {
     TRY_ASSIGN(fd, os::open(path, O_RDONLY));
   }
   TRY_ASSIGN(struct stat st, os::stat_of(fd.get(), path));
   bool directory = S_ISDIR(st.st_mode);
-  if (kind == SourceKind::tar && directory)
+  if ((kind == SourceKind::tar || kind == SourceKind::estargz) && directory)
     return make_error(Code::invalid_argument, path + ": is a directory, not a tar");
   if (kind == SourceKind::directory && !directory)
     return make_error(Code::invalid_argument, path + ": is not a directory");
@@ -124,7 +143,9 @@ Result<std::unique_ptr<Source>> open_source(const std::string& path, SourceKind 
   }
   if (arguments.has("exclude")) return usage_error("--exclude: only for a directory");
   TRY_ASSIGN(auto bytes, make_sniffing_source(make_fd_source(std::move(fd), path), path));
-  return make_tar_source(make_read_ahead_source(std::move(bytes), kReadAheadBuffer, kReadAheadDepth), path);
+  bytes = make_read_ahead_source(std::move(bytes), kReadAheadBuffer, kReadAheadDepth);
+  TRY_ASSIGN(auto tar, make_tar_source(std::move(bytes), path));
+  return kind == SourceKind::estargz ? make_estargz_source(std::move(tar)) : std::move(tar);
 }
 
 Result<void> write_report(const Arguments& arguments, const BuildResult& result, double seconds) {

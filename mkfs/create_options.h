@@ -26,11 +26,13 @@ inline constexpr std::array kBuildOptions = {
     Option{"report", 0, "FILE", "write seconds, bytes, files and chunks as JSON"},
 };
 
-// The build the options ask for. `dictionary` receives what --chunk-dict names and must live as long.
-Result<BuildOptions> build_options(const Arguments& arguments, std::unique_ptr<Dictionary>& dictionary);
+// The build the options ask for. `dictionary` receives what --chunk-dict names, and the chunks of `parent` if
+// there is one; it must live as long.
+Result<BuildOptions> build_options(const Arguments& arguments, std::unique_ptr<Dictionary>& dictionary,
+                                   const Tree* parent = nullptr);
 Result<size_t> job_count(const Arguments& arguments);
 
-enum class SourceKind { detect, directory, tar };
+enum class SourceKind { detect, directory, tar, estargz };
 // Opens a directory, or a tar (plain, gzip, zstd; a file, FIFO or `-`).
 Result<std::unique_ptr<Source>> open_source(const std::string& path, SourceKind kind,
                                             const Arguments& arguments, const BuildOptions& options);

@@ -1,6 +1,28 @@
 #include "mkfs/dictionary.h"
 
+#include <algorithm>
+
+#include "erofs-format/base/checked.h"
+#include "erofs-format/ondisk/rafs.h"
+
 namespace mkfs {
+
+void add_chunks(Tree& known, const Tree& tree) {
+  std::vector<uint32_t> number(tree.blobs.size());
+  for (size_t i = 0; i < tree.blobs.size(); i++) {
+    auto there = std::find_if(known.blobs.begin(), known.blobs.end(),
+                              [&](const Blob& blob) { return blob.id == tree.blobs[i].id; });
+    number[i] = narrow<uint32_t>(there - known.blobs.begin());
+    if (there != known.blobs.end()) continue;
+    known.blobs.push_back(tree.blobs[i]);
+    // Readers would look for the id of a blob with a bootstrap in the name of the file they read.
+    known.blobs.back().features &= ~uint32_t{ondisk::kBlobInlinedFsMeta};
+  }
+  for (Chunk chunk : tree.chunks) {
+    chunk.blob_index = number[chunk.blob_index];
+    known.chunks.push_back(chunk);
+  }
+}
 
 Dictionary::Dictionary(Tree tree) : tree_(std::move(tree)) {
   tree_.inodes.clear();

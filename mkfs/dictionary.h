@@ -24,6 +24,10 @@ struct ChunkKeyHash {
   }
 };
 
+// Adds the blobs and chunks of `tree` to those of `known`; a blob that is there already (by its id) stays the
+// one it is.
+void add_chunks(Tree& known, const Tree& tree);
+
 class Dictionary {
  public:
   // Takes the blobs and chunks of an image; of equal chunks the one of the lowest blob counts.
