@@ -16,6 +16,7 @@ extern const Command kInspectCommand;
 extern const Command kStatCommand;
 extern const Command kUnpackCommand;
 extern const Command kExportCommand;
+extern const Command kChunkdictCommand;
 extern const Command kDumpCommand;
 
 }  // namespace mkfs
