@@ -59,7 +59,8 @@ std::optional<std::pair<uint64_t, uint64_t>> FakeRequest::range() const {
   return std::pair<uint64_t, uint64_t>(first, last);
 }
 
-FakeOrigin::FakeOrigin(Script script) : script_(std::move(script)) {
+FakeOrigin::FakeOrigin(Script script, BodyShare share)
+    : script_(std::move(script)), share_(std::move(share)) {
   listener_.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address = {};
   address.sin_family = AF_INET;
@@ -112,15 +113,30 @@ void FakeOrigin::serve(int fd) {
     if (got <= 0) return;
     pending.append(bytes, static_cast<size_t>(got));
     for (size_t end; (end = pending.find("\r\n\r\n")) != std::string::npos;) {
-      std::string head = pending.substr(0, end + 4);
+      FakeRequest request = parse(pending.substr(0, end + 4));
       pending.erase(0, end + 4);
-      if (!answer(fd, head)) return;
+      if (!take_body(fd, pending, request) || !answer(fd, std::move(request))) return;
     }
   }
 }
 
-bool FakeOrigin::answer(int fd, const std::string& head) {
-  FakeRequest request = parse(head);
+bool FakeOrigin::take_body(int fd, std::string& pending, FakeRequest& request) {
+  std::string length = request.header("content-length");
+  size_t wanted = length.empty() ? 0 : std::stoul(length);
+  if (share_) wanted = std::min(wanted, share_(request, wanted));
+  std::vector<char> bytes(64 << 10);
+  while (pending.size() < wanted) {
+    if (!wait_readable(fd, stop_read_.get())) return false;
+    ssize_t got = recv(fd, bytes.data(), bytes.size(), 0);
+    if (got <= 0) return false;
+    pending.append(bytes.data(), static_cast<size_t>(got));
+  }
+  request.body = pending.substr(0, wanted);
+  pending.erase(0, wanted);
+  return true;
+}
+
+bool FakeOrigin::answer(int fd, FakeRequest request) {
   {
     std::lock_guard lock(mutex_);
     request.number = requests_.size();

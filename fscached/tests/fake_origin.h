@@ -25,6 +25,7 @@ struct FakeRequest {
   std::string target;
   std::map<std::string, std::string> headers;  // names in lower case
   std::string raw;
+  std::string body;  // what was waited for
 
   std::string header(const std::string& name) const {
     auto found = headers.find(name);
@@ -43,8 +44,10 @@ struct FakeReply {
 class FakeOrigin {
  public:
   using Script = std::function<FakeReply(const FakeRequest&)>;
+  // How many bytes of a request's body to wait for before answering; by default all.
+  using BodyShare = std::function<size_t(const FakeRequest&, size_t size)>;
 
-  explicit FakeOrigin(Script script);
+  explicit FakeOrigin(Script script, BodyShare share = nullptr);
   ~FakeOrigin();
 
   uint16_t port() const { return port_; }
@@ -55,11 +58,13 @@ class FakeOrigin {
  private:
   void accept_loop();
   void serve(int fd);
-  bool answer(int fd, const std::string& head);
+  bool take_body(int fd, std::string& pending, FakeRequest& request);
+  bool answer(int fd, FakeRequest request);
   bool send_reply(int fd, const FakeReply& reply);
   void wait_for_end(int fd, bool trickle);
 
   Script script_;
+  BodyShare share_;
   os::UniqueFd listener_;
   os::UniqueFd stop_read_, stop_write_;
   uint16_t port_ = 0;
