@@ -8,7 +8,7 @@
 #   make fuzz         every fuzzer for FUZZ_SECONDS (60)
 #   make bench        ratios against peers (scripts/bench)
 #   make format tidy  clang-format, clang-tidy
-#   make install      programs and man pages below DESTDIR and PREFIX
+#   make install      programs, man pages and the unit file below DESTDIR and PREFIX
 #   make clean
 #
 #   MODE=release|debug|asan|tsan|fuzz|faults   each in build/MODE
@@ -116,11 +116,16 @@ check-format: ; $(Q)clang-format-14 --dry-run -Werror $(SOURCES_AND_HEADERS)
 TIDY_FILES ?= $(LIB_SRCS) $(MKFS_SRCS) $(FSC_SRCS) mkfs/main.cpp fscached/main.cpp
 tidy: ; $(Q)printf '%s\n' $(TIDY_FILES) | xargs -P $$(nproc) -I{} clang-tidy-14 --quiet {} -- -std=c++20 -I. -fno-rtti
 
-install: all
+SBINDIR ?= $(PREFIX)/sbin
+$(BUILD)/fscached.service: fscached/fscached.service.in
+	$(Q)mkdir -p $(@D); sed 's,@sbindir@,$(SBINDIR),' $< > $@
+
+install: all $(BUILD)/fscached.service
 	$(INSTALL) -D -m755 $(BIN)/mkfs.nydus-erofs $(DESTDIR)$(PREFIX)/bin/mkfs.nydus-erofs
 	ln -sf mkfs.nydus-erofs $(DESTDIR)$(PREFIX)/bin/nydus-image
 	$(INSTALL) -D -m755 $(BIN)/fscached $(DESTDIR)$(PREFIX)/sbin/fscached
 	ln -sf fscached $(DESTDIR)$(PREFIX)/sbin/mount.nydus-erofs
+	$(INSTALL) -D -m644 $(BUILD)/fscached.service $(DESTDIR)$(PREFIX)/lib/systemd/system/fscached.service
 	for page in $(wildcard man/*.[1-8]); do $(INSTALL) -D -m644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
 
 clean: ; $(Q)rm -rf build
