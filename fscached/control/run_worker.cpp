@@ -4,6 +4,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <new>
+
 #include "erofs-format/base/log.h"
 #include "fscached/control/daemon.h"
 #include "fscached/control/sandbox.h"
@@ -34,9 +36,18 @@ Result<std::unique_ptr<KernelBackend>> open_backend(const std::string& name, Kee
   return std::unique_ptr<KernelBackend>(std::move(backend));
 }
 
+// In the middle of anything, on any thread. Nothing that is half done is gone on with: the next worker finds
+// what this one had not answered in the journal, or gets it again from the kernel.
+[[noreturn]] void end_without_memory() {
+  constexpr char kLine[] = "error worker: out of memory: this worker ends, the next one goes on\n";
+  [[maybe_unused]] ssize_t written = ::write(STDERR_FILENO, kLine, sizeof(kLine) - 1);
+  _exit(1);
+}
+
 }  // namespace
 
 Result<void> run_worker(const std::vector<std::string>& words) {
+  std::set_new_handler(end_without_memory);
   // The keeper decides when the worker ends: after everything is unmounted.
   for (int ignored : {SIGTERM, SIGINT, SIGHUP, SIGPIPE}) signal(ignored, SIG_IGN);
   prctl(PR_SET_NAME, "fscached-worker");

@@ -7,6 +7,9 @@
 #include "fscached/tests/simulation/simulation.h"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdlib>
 
@@ -38,6 +41,44 @@ SimulationReport run(uint64_t seed) {
   return report;
 }
 
+// Of the runs from `memory.nth` on. In a process of its own: workers whose memory ends leave everything
+// behind.
+struct ShortRuns {
+  std::string failure;
+  uint64_t next = 0;  // 0: memory was never short
+};
+
+std::string run_here(ShortMemory memory) {
+  constexpr uint64_t kRunsOfProcess = 50;
+  for (uint64_t end = memory.nth + kRunsOfProcess; memory.nth < end; memory.nth++) {
+    memory.happened = false;
+    Choices choices(1);
+    SimulationReport report = simulate(choices, memory);
+    if (!report.failure.empty()) return std::to_string(memory.nth) + " " + report.failure;
+    if (!memory.happened) return "0 ";
+  }
+  return std::to_string(memory.nth) + " ";
+}
+
+ShortRuns run_short(const ShortMemory& memory) {
+  int ends[2];
+  REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+  pid_t child = fork();
+  if (child == 0) {
+    std::string text = run_here(memory);
+    _exit(write(ends[1], text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? 0 : 1);
+  }
+  close(ends[1]);
+  std::string text(1024, ' ');
+  ssize_t size = read(ends[0], text.data(), text.size());
+  close(ends[0]);
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  if (status != 0 || size < 1) return {"the process ended with status " + std::to_string(status), memory.nth};
+  text.resize(static_cast<size_t>(size));
+  return {text.substr(text.find(' ') + 1), std::strtoull(text.c_str(), nullptr, 10)};
+}
+
 }  // namespace
 
 TEST_CASE("simulation: every question of the kernel is answered once, in time, and truly") {
@@ -60,6 +101,23 @@ TEST_CASE("simulation: every question of the kernel is answered once, in time, a
   MESSAGE(runs << " runs: " << all.asked << " questions, " << all.answered << " answers, " << all.errors
                << " of them EIO, " << all.unasked << " reads that needed nobody, " << all.again
                << " questions of dead workers, " << all.lives << " workers, " << all.faults << " faults");
+}
+
+TEST_CASE("simulation: wherever a worker's memory ends, it ends, and its successors answer its readers") {
+  Quiet quiet;
+  for (bool on_cachefiles : {false, true})
+    for (unsigned workers : {1u, 3u}) {
+      ShortMemory memory{on_cachefiles, 1, workers, false};
+      uint64_t tried = 0;
+      while (memory.nth > 0) {
+        tried = memory.nth;
+        ShortRuns runs = run_short(memory);
+        INFO("of " << workers << " workers, allocation " << runs.next << ": " << runs.failure);
+        REQUIRE(runs.failure.empty());
+        memory.nth = runs.next;
+      }
+      CHECK(tried > 300);
+    }
 }
 
 TEST_CASE("simulation: the same seed makes the same run") {

@@ -9,6 +9,7 @@
 
 #include "fscached/kernel/cachefiles.h"
 #include "fscached/kernel/existing_file.h"
+#include "fscached/tests/allocations.h"
 #include "fscached/tests/cachefiles_records.h"
 #include "fscached/tests/completed_reads.h"
 #include "fscached/tests/simulation/simulated_kernel.h"
@@ -19,7 +20,6 @@ namespace {
 
 constexpr char kVolume[] = "erofs,domain";
 constexpr size_t kStranger = SIZE_MAX;  // a file that no image uses
-constexpr size_t kMaxUnread = 3;        // messages in the socket: the kernel chooses late
 
 struct File {
   enum class State { closed, opening, open };
@@ -65,7 +65,7 @@ class SimulatedCachefiles final : public SimulatedKernel {
   bool hand_out_one();
   void hand_out(uint32_t id, Request& request);
   void hand_out_open(uint32_t id, size_t blob);
-  size_t unread() const;
+  bool has_unread() const;
   void take_commands();
   void on_copen(const std::string& line);
   void restore();
@@ -172,12 +172,13 @@ void SimulatedCachefiles::demand(const Reader& reader) {
 
 // READ_COMPLETE on a descriptor of the worker; an errno.
 int SimulatedCachefiles::complete(int number, uint32_t id) {
+  OwnAllocations ours;
   if (cut_off_) return EBADF;
   auto found = requests_.find(id);
   if (found == requests_.end()) return EINVAL;
   Request request = found->second;
-  if (request.kind != abi::kOpRead || !request.handed || opened_[request.blob].number != number)
-    return EINVAL;
+  bool handed = request.handed && !(id == last_handed_ && has_unread());
+  if (request.kind != abi::kOpRead || !handed || opened_[request.blob].number != number) return EINVAL;
   requests_.erase(found);
   counters_.answered++;
   check_time(request.since, "a completed reader");
@@ -239,16 +240,16 @@ void SimulatedCachefiles::empty(size_t blob) {
 
 void SimulatedCachefiles::turn() {
   take_commands();
-  while (unread() < kMaxUnread && hand_out_one()) {
+  while (!has_unread() && hand_out_one()) {
   }
   for (auto& [id, request] : requests_)
     if (request.handed) check_time(request.since, request.kind == abi::kOpRead ? "a reader" : "an opening");
 }
 
-size_t SimulatedCachefiles::unread() const {
-  // Each message is one of these; there is no way to count them in a socket.
+// One message at a time: a kernel chooses only when it is read.
+bool SimulatedCachefiles::has_unread() const {
   uint8_t byte = 0;
-  return recv(device_->theirs.get(), &byte, 1, MSG_PEEK) < 0 ? 0 : kMaxUnread;
+  return recv(device_->theirs.get(), &byte, 1, MSG_PEEK) >= 0;
 }
 
 // Requests in turn from the last one on; a file that is not open is opened first.

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <deque>
 #include <list>
+#include <set>
 #include <utility>
 
 #include "fscached/keeper/data_files.h"
@@ -57,6 +58,7 @@ class SimulatedFanotify final : public SimulatedKernel {
   void take_back_unread(Journal& dead);
   void leave_unread(Journal& dead, const Buffer& records, const std::vector<Sent::iterator>& events);
   void forget_release(int memory);
+  void note_repetitions(const Journal& dead);
 
   std::unique_ptr<SocketPair> group_, keeper_;
   os::UniqueFd journal_;
@@ -66,7 +68,7 @@ class SimulatedFanotify final : public SimulatedKernel {
   std::deque<Event> queue_;
   Sent sent_;  // oldest first
   int last_answered_ = -1;
-  int may_repeat_ = -1;  // a dead worker answered it and could not write that down
+  std::set<int> may_repeat_;  // answered by workers that died before they wrote that down
 };
 
 SimulatedFanotify::SimulatedFanotify(Scene& scene)
@@ -94,12 +96,13 @@ int SimulatedFanotify::prepare() {
 
 Result<std::unique_ptr<KernelBackend>> SimulatedFanotify::connect(KeeperLink& keeper) {
   TRY_ASSIGN(Journal journal, Journal::map(journal_.get()));
+  last_answered_ = -1;
   for (Event& event : sent_) {
     event.handed = now();
     counters_.again++;
     numbers_.insert(event.number);
   }
-  if (may_repeat_ >= 0) numbers_.insert(may_repeat_);
+  numbers_.insert(may_repeat_.begin(), may_repeat_.end());
   TRY_ASSIGN(auto backend, FanotifyBackend::create(group_->theirs.get(), std::move(journal), keeper));
   return std::unique_ptr<KernelBackend>(std::move(backend));
 }
@@ -135,25 +138,33 @@ void SimulatedFanotify::cut_off() {
     abort();
   forget_release(memory->get());
   Journal dead = std::move(*Journal::map(memory->get()));
+  note_repetitions(dead);
   take_back_unread(dead);
   journal_ = std::move(*memory);
 }
 
+void SimulatedFanotify::note_repetitions(const Journal& dead) {
+  may_repeat_.clear();
+  for (const JournalSlot& slot : dead.slots())
+    if (slot.used) may_repeat_.insert(slot.number);
+  for (const Event& event : sent_) may_repeat_.erase(event.number);
+}
+
 // As if it had ended behind its last answer, before that was written down.
 void SimulatedFanotify::forget_release(int memory) {
-  may_repeat_ = -1;
   if (last_answered_ < 0 || !scene_.choices.one_in(3)) return;
   for (const Event& event : sent_)
     if (event.number == last_answered_) return;
   Journal dead = std::move(*Journal::map(memory));
   std::span<const JournalSlot> slots = dead.slots();
+  for (const JournalSlot& slot : slots)
+    if (slot.used && slot.number == last_answered_) return;
   for (size_t i = 0; i < slots.size(); i++) {
     if (slots[i].used || slots[i].number != last_answered_) continue;
     JournalSlot slot = slots[i];
     slot.used = 1;
     auto bytes = ByteView(reinterpret_cast<const uint8_t*>(&slot), sizeof(slot));
     if (!os::pwrite_all(memory, kEventBufferBytes + i * sizeof(slot), bytes, "journal")) abort();
-    may_repeat_ = last_answered_;
     return;
   }
 }
@@ -286,8 +297,8 @@ void SimulatedFanotify::take_answers() {
     auto event =
         std::find_if(sent_.begin(), sent_.end(), [&](const Event& one) { return one.number == response.fd; });
     if (event == sent_.end()) {
-      scene_.judge.expect(response.fd == may_repeat_, "number {} is answered, and nobody asked", response.fd);
-      may_repeat_ = -1;
+      scene_.judge.expect(may_repeat_.erase(response.fd) > 0, "number {} is answered, and nobody asked",
+                          response.fd);
       continue;
     }
     last_answered_ = response.fd;

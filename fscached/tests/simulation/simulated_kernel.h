@@ -29,8 +29,6 @@ struct SocketPair {
 
 class SimulatedKernel {
  public:
-  static constexpr int kFirstNumber = 300;  // of descriptors that come with messages
-
   explicit SimulatedKernel(Scene& scene) : scene_(scene) {}
   virtual ~SimulatedKernel() = default;
 

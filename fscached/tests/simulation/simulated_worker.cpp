@@ -11,19 +11,25 @@
 namespace fscached {
 
 SimulatedWorker::SimulatedWorker(Scene& scene, SimulatedKernel& kernel)
-    : scene_(scene), kernel_(kernel), loop_(scene.choices, scene.clock), link_(kernel.prepare()) {
+    : scene_(scene),
+      kernel_(kernel),
+      loop_(scene.choices, scene.clock),
+      link_(kernel.prepare()),
+      pool_(loop_, 0) {
   scene_.loop = &loop_;
   mkdir("grave", 0700);
   memory_ = std::make_unique<FetchMemory>(scene.choices.between(1, 16) * 32 << 10);
-  pool_ = std::make_unique<DecodePool>(loop_, 0);
   sources_ = std::make_shared<std::vector<SimulatedStorage>>();
   sources_->reserve(scene.sources);
   for (size_t i = 0; i < scene.sources; i++)
     sources_->emplace_back(loop_, scene.choices, scene.blobs, scene.faults, scene.habits, i);
-  auto backend = kernel.connect(link_);
+}
+
+void SimulatedWorker::start() {
+  auto backend = kernel_.connect(link_);
   if (!backend) abort();
   backend_ = std::move(*backend);
-  backend_->restore(loop_, *this, kernel.files());
+  backend_->restore(loop_, *this, kernel_.files());
   attach();
   link_.start(
       loop_, [](const keeper::Message&) {}, [this] { scene_.judge.fail("the keeper is lost"); });
@@ -46,7 +52,7 @@ void SimulatedWorker::attach() {
 }
 
 ObjectEnvironment SimulatedWorker::environment() {
-  return {loop_, *pool_, *memory_, counters_, scene_.request_timeout_ms};
+  return {loop_, pool_, *memory_, counters_, scene_.request_timeout_ms};
 }
 
 // A killed process has no end of its own; objects in one that lives on must see theirs. What is under way
@@ -72,6 +78,14 @@ SimulatedWorker::~SimulatedWorker() {
   backend_.reset();
   kernel_.bury();
   scene_.loop = nullptr;
+}
+
+void SimulatedWorker::leave(std::unique_ptr<SimulatedWorker> worker) {
+  static auto* const left = new std::vector<std::unique_ptr<SimulatedWorker>>;
+  worker->backend_.reset();
+  worker->kernel_.bury();
+  worker->scene_.loop = nullptr;
+  left->push_back(std::move(worker));
 }
 
 void SimulatedWorker::on_request(const KernelRequest& request, Ticket ticket) {

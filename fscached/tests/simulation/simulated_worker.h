@@ -15,6 +15,9 @@ class SimulatedWorker final : public KernelSink {
   SimulatedWorker(Scene& scene, SimulatedKernel& kernel);
   // Killed, unless it rests.
   ~SimulatedWorker() override;
+  void start();
+  // Its kernel has cut it off in the middle of something: it stays as it is, in memory, and never runs again.
+  static void leave(std::unique_ptr<SimulatedWorker> worker);
 
   void on_request(const KernelRequest& request, Ticket ticket) override;
   void on_kept(ObjectId id, Extent range, const std::vector<Extent>& data) override;
@@ -44,7 +47,7 @@ class SimulatedWorker final : public KernelSink {
   ObjectCounters counters_;
   // In one piece: what goes by their addresses goes by their order.
   std::shared_ptr<std::vector<SimulatedStorage>> sources_;
-  std::unique_ptr<DecodePool> pool_;
+  DecodePool pool_;
   std::vector<std::shared_ptr<BlobObject>> objects_;  // by id, from 1 on
   unsigned commands_ = 0;                             // under way
   bool dead_ = false;

@@ -6,8 +6,12 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <new>
+#include <optional>
 
+#include "fscached/tests/allocations.h"
 #include "fscached/tests/simulation/simulated_worker.h"
 
 namespace fscached {
@@ -48,13 +52,20 @@ class Simulation {
  public:
   Simulation(Choices& choices, uint64_t questions);
   SimulationReport run();
+  SimulationReport run(ShortMemory& memory);
 
  private:
+  void make_kernel(bool on_cachefiles, size_t blobs);
   void live();
   void act();
   void read();
   void command();
   void replace_worker();
+  // Everything the worker does happens in here, and ends with it when its memory is short.
+  bool let_worker(const std::function<void()>& act);
+  void lack_memory(uint64_t nth);
+  void bury_worker();
+  SimulationReport report() const;
   bool step();
   void come_to_rest();
   void read_everything();
@@ -62,36 +73,69 @@ class Simulation {
   Scene scene_;
   uint64_t questions_;
   WorkingFolder folder_;
-  bool on_cachefiles_ = false;
   std::unique_ptr<SimulatedKernel> kernel_;
   std::unique_ptr<SimulatedWorker> worker_;
   uint64_t lives_ = 0;
   uint64_t reads_ = 0;  // of this life
+  std::optional<FailingAllocation> short_memory_;
+  uint64_t deaths_of_memory_ = 0;
+  unsigned short_workers_ = 0;  // that are still to come
+  uint64_t nth_of_worker_ = 0;
   // How often things happen in this run.
   uint64_t pace_ = 0;  // callbacks between two readers, at most
   unsigned one_death_in_ = 0, one_command_in_ = 0, one_surprise_in_ = 0;
 };
 
 Simulation::Simulation(Choices& choices, uint64_t questions) : scene_(choices), questions_(questions) {
-  on_cachefiles_ = choices.one_in(2);
   scene_.request_timeout_ms = 20'000;
   scene_.sources = choices.between(1, 2);
   scene_.habits.one_fault_in = static_cast<unsigned>(choices.one_in(8) ? 1 : choices.between(2, 30));
   scene_.habits.stall_ms = 3 * scene_.request_timeout_ms;
-  size_t blobs = choices.between(1, 4);
-  for (size_t i = 0; i < blobs; i++)
-    scene_.blobs.push_back(make_blob(choices, static_cast<char>('a' + i), !on_cachefiles_));
   pace_ = choices.between(2, 8);
   one_death_in_ = static_cast<unsigned>(choices.between(100, 2000));
   one_command_in_ = static_cast<unsigned>(choices.between(50, 1000));
   one_surprise_in_ = static_cast<unsigned>(choices.between(20, 300));
-  kernel_ = on_cachefiles_ ? simulate_cachefiles(scene_) : simulate_fanotify(scene_);
+}
+
+void Simulation::make_kernel(bool on_cachefiles, size_t blobs) {
+  for (size_t i = 0; i < blobs; i++)
+    scene_.blobs.push_back(make_blob(scene_.choices, static_cast<char>('a' + i), !on_cachefiles));
+  kernel_ = on_cachefiles ? simulate_cachefiles(scene_) : simulate_fanotify(scene_);
 }
 
 void Simulation::live() {
-  lives_++;
-  reads_ = 0;
-  worker_ = std::make_unique<SimulatedWorker>(scene_, *kernel_);
+  do {
+    lives_++;
+    reads_ = 0;
+    worker_ = std::make_unique<SimulatedWorker>(scene_, *kernel_);
+    if (short_workers_ > 0) lack_memory(nth_of_worker_);
+  } while (!let_worker([this] { worker_->start(); }));
+}
+
+// The worker's end is that of its process: what it had done until then counts, and nothing it does from then
+// on.
+void Simulation::lack_memory(uint64_t nth) {
+  short_memory_.emplace(nth, [this] { kernel_->cut_off(); });
+}
+
+bool Simulation::let_worker(const std::function<void()>& act) {
+  try {
+    OwnAllocations theirs(false);
+    act();
+    return true;
+  } catch (const std::bad_alloc&) {
+    OwnAllocations ours;
+    short_memory_.reset();
+    deaths_of_memory_++;
+    if (short_workers_ > 0) short_workers_--;
+    SimulatedWorker::leave(std::move(worker_));
+    return false;
+  }
+}
+
+void Simulation::bury_worker() {
+  short_memory_.reset();
+  worker_.reset();
 }
 
 void Simulation::read() {
@@ -108,11 +152,13 @@ void Simulation::read() {
 
 void Simulation::command() {
   size_t blob = scene_.choices.below(scene_.blobs.size());
-  switch (scene_.choices.below(6)) {
-    case 0: return worker_->fetch(blob);
-    case 1: return worker_->save(false);
-    default: return worker_->scrub(blob);
-  }
+  uint64_t kind = scene_.choices.below(6);
+  bool lives = let_worker([&] {
+    if (kind == 0) return worker_->fetch(blob);
+    if (kind == 1) return worker_->save(false);
+    worker_->scrub(blob);
+  });
+  if (!lives) live();
 }
 
 // Killed as it is, or at rest with everything saved; then some of the files may have gone.
@@ -120,10 +166,10 @@ void Simulation::replace_worker() {
   bool clean = scene_.choices.one_in(2);
   if (clean) {
     come_to_rest();
-    worker_->save(true);
+    if (!let_worker([this] { worker_->save(true); })) return live();
     come_to_rest();
   }
-  worker_.reset();
+  bury_worker();
   for (size_t blob = 0; blob < scene_.blobs.size(); blob++) {
     if (clean && !scene_.choices.one_in(4)) kernel_->empty(blob);
     if (!clean && scene_.choices.one_in(4)) kernel_->rot(blob);
@@ -135,12 +181,15 @@ void Simulation::replace_worker() {
 void Simulation::act() {
   if (scene_.choices.one_in(one_surprise_in_)) kernel_->surprise();
   if (scene_.choices.one_in(one_command_in_)) command();
+  // A death in the middle of something, soon; what is left of that worker stays in memory, so there are few.
+  if (scene_.choices.one_in(20 * one_death_in_)) lack_memory(scene_.choices.between(1, 500));
   if (scene_.choices.one_in(one_death_in_) || reads_ == kMostReadsOfLife) return replace_worker();
   if (kernel_->waiting() < kMaxWaiting) read();
 }
 
 bool Simulation::step() {
-  bool more = worker_->step();
+  bool more = true;
+  if (!let_worker([&] { more = worker_->step(); })) live();
   kernel_->turn();
   return more && scene_.judge.content();
 }
@@ -164,6 +213,8 @@ void Simulation::read_everything() {
 }
 
 SimulationReport Simulation::run() {
+  bool on_cachefiles = scene_.choices.one_in(2);
+  make_kernel(on_cachefiles, scene_.choices.between(1, 4));
   live();
   while (kernel_->counters().asked < questions_ && scene_.judge.content()) {
     for (uint64_t steps = scene_.choices.below(pace_); steps > 0; steps--) step();
@@ -172,7 +223,30 @@ SimulationReport Simulation::run() {
   }
   come_to_rest();
   read_everything();
-  worker_.reset();
+  bury_worker();
+  return report();
+}
+
+// The memory of the first workers ends at the same allocation; then a reader's luck must not depend on it.
+SimulationReport Simulation::run(ShortMemory& memory) {
+  scene_.habits.honest = true;
+  short_workers_ = memory.workers;
+  nth_of_worker_ = memory.nth;
+  make_kernel(memory.on_cachefiles, 1);
+  live();
+  for (int i = 0; i < 10; i++) {
+    read();
+    come_to_rest();
+  }
+  if (!let_worker([this] { worker_->save(true); })) live();
+  come_to_rest();
+  memory.happened = deaths_of_memory_ > 0;
+  scene_.judge.expect(kernel_->counters().errors == 0, "errors although every source is right");
+  bury_worker();
+  return report();
+}
+
+SimulationReport Simulation::report() const {
   const ReaderCounters& counters = kernel_->counters();
   SimulationReport report;
   report.asked = counters.asked;
@@ -190,7 +264,13 @@ SimulationReport Simulation::run() {
 }  // namespace
 
 SimulationReport simulate(Choices& choices, uint64_t questions) {
+  OwnAllocations ours;
   return Simulation(choices, questions).run();
+}
+
+SimulationReport simulate(Choices& choices, ShortMemory& memory) {
+  OwnAllocations ours;
+  return Simulation(choices, 0).run(memory);
 }
 
 }  // namespace fscached

@@ -25,4 +25,14 @@ struct SimulationReport {
 // its own, and changes the working directory meanwhile.
 SimulationReport simulate(Choices& choices, uint64_t questions);
 
+// Start, ten reads, stop, where nothing goes wrong but this: memory is short at the n-th allocation of each
+// of the first `workers`. None of them may come so far: then `happened` is false.
+struct ShortMemory {
+  bool on_cachefiles = false;
+  uint64_t nth = 1;
+  unsigned workers = 1;
+  bool happened = false;
+};
+SimulationReport simulate(Choices& choices, ShortMemory& memory);
+
 }  // namespace fscached
