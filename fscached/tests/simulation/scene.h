@@ -17,6 +17,8 @@ struct Scene {
   uint64_t clock = 1'000'000'000;
   Judge judge;
   Faults faults;
+  SimulatedDisk disk;
+  bool had_faults() const { return faults.count() + disk.faults.size() > 0; }
   std::vector<SimulatedBlob> blobs;
   SourceHabits habits;
   size_t sources = 1;

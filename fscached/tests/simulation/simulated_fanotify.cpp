@@ -320,7 +320,7 @@ void SimulatedFanotify::judge_answer(const Event& event, int error) {
   if (!event.of_unknown) return check_error(event.blob, event.range, event.handed);
   // It was right to ask for the range in every file there is.
   counters_.errors++;
-  scene_.judge.expect(scene_.faults.count() > 0, "EIO without any fault");
+  scene_.judge.expect(scene_.had_faults(), "EIO without any fault");
 }
 
 void SimulatedFanotify::take_wishes() {

@@ -75,6 +75,7 @@ void SimulatedKernel::check_error(size_t blob, Extent range, uint64_t asked) {
   counters_.errors++;
   uint64_t patience = scene_.request_timeout_ms * 1'000'000;
   if (now() - asked >= patience && scene_.faults.slow_between(asked, now())) return;
+  if (scene_.disk.failed_between(asked - kJustBehindNs, now())) return;
   const BlobLayout& layout = *scene_.blobs[blob].layout;
   for (uint32_t chunk : layout.chunks_in(range.offset, range.size)) {
     StoredRange stored = stored_range(layout.table(), chunk);

@@ -49,14 +49,27 @@ Loop::Id SimulatedLoop::read(int fd, uint64_t offset, std::span<uint8_t> into, D
                   std::move(done));
 }
 
+// 0 = none; positive: only a part is done.
+int32_t SimulatedLoop::disk_error() {
+  if (disk_.one_fault_in == 0 || !choices_.one_in(disk_.one_fault_in)) return 0;
+  constexpr int32_t kErrors[] = {1, 1, -EINTR, -EIO, -ENOSPC, -EDQUOT};
+  int32_t error = kErrors[choices_.below(std::size(kErrors))];
+  if (error < 0) disk_.faults.push_back(now_ns());
+  return error;
+}
+
 Loop::Id SimulatedLoop::write(int fd, uint64_t offset, std::span<const uint8_t> bytes, Done done) {
+  int32_t error = disk_error();
+  if (error < 0) return add_file([error] { return error; }, std::move(done));
+  if (error > 0) bytes = bytes.first(choices_.between(1, bytes.size() / disk_.unit) * disk_.unit);
   return add_file(
       [=] { return outcome(::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset))); },
       std::move(done));
 }
 
 Loop::Id SimulatedLoop::fdatasync(int, Done done) {
-  return add_file([] { return 0; }, std::move(done));
+  int32_t error = std::min(disk_error(), 0);
+  return add_file([error] { return error; }, std::move(done));
 }
 
 void SimulatedLoop::cancel(Id id) {

@@ -2,6 +2,7 @@
 // everything that may: the order of a machine under any load.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <utility>
@@ -12,10 +13,22 @@
 
 namespace fscached {
 
+// What the disk does to writes and syncs; when it did, so that an EIO can be explained.
+struct SimulatedDisk {
+  unsigned one_fault_in = 0;  // 0 = never
+  size_t unit = 1;            // what is written in part is written in multiples of this many bytes
+  std::vector<uint64_t> faults;
+  bool failed_between(uint64_t began, uint64_t ended) const {
+    return std::any_of(faults.begin(), faults.end(),
+                       [&](uint64_t fault) { return began <= fault && fault <= ended; });
+  }
+};
+
 class SimulatedLoop final : public Loop {
  public:
   // `clock`: nanoseconds; it goes on when the loop ends.
-  SimulatedLoop(Choices& choices, uint64_t& clock) : choices_(choices), clock_(clock) {}
+  SimulatedLoop(Choices& choices, uint64_t& clock, SimulatedDisk& disk)
+      : choices_(choices), clock_(clock), disk_(disk) {}
 
   Id poll(int fd, uint32_t events, Done ready) override { return add_poll(fd, events, ready, false); }
   Id poll_once(int fd, uint32_t events, Done ready) override { return add_poll(fd, events, ready, true); }
@@ -57,6 +70,7 @@ class SimulatedLoop final : public Loop {
 
   Id add_poll(int fd, uint32_t events, Done& ready, bool once);
   Id add_file(std::function<int32_t()> act, Done done);
+  int32_t disk_error();
   void find_ready();
   bool pass_time();
   size_t count_due() const;
@@ -67,6 +81,7 @@ class SimulatedLoop final : public Loop {
 
   Choices& choices_;
   uint64_t& clock_;
+  SimulatedDisk& disk_;
   Id last_id_ = 0;
   bool look_ = false;
   bool stopping_ = false;

@@ -13,7 +13,7 @@ namespace fscached {
 SimulatedWorker::SimulatedWorker(Scene& scene, SimulatedKernel& kernel)
     : scene_(scene),
       kernel_(kernel),
-      loop_(scene.choices, scene.clock),
+      loop_(scene.choices, scene.clock, scene.disk),
       link_(kernel.prepare()),
       pool_(loop_, 0) {
   scene_.loop = &loop_;
@@ -105,7 +105,7 @@ void SimulatedWorker::scrub(size_t blob) {
   auto report = std::make_shared<ScrubReport>();
   fscached::scrub(objects_[blob], report, [this, report] {
     commands_--;
-    scene_.judge.expect(report->lost == 0 || dead_ || scene_.faults.count() > 0,
+    scene_.judge.expect(report->lost == 0 || dead_ || scene_.had_faults(),
                         "scrub lost {} chunks without a reason", report->lost);
   });
 }
@@ -115,7 +115,7 @@ void SimulatedWorker::fetch(size_t blob) {
   uint64_t rate = scene_.choices.one_in(2) ? 0 : 1 << 20;
   objects_[blob]->complete(rate, [this](const Result<void>& result) {
     commands_--;
-    scene_.judge.expect(result || dead_ || scene_.faults.count() > 0, "fetch failed without a reason");
+    scene_.judge.expect(result || dead_ || scene_.had_faults(), "fetch failed without a reason");
   });
 }
 
@@ -124,7 +124,7 @@ void SimulatedWorker::save(bool clean) {
     commands_++;
     object->save(clean, [this](const Result<void>& saved) {
       commands_--;
-      scene_.judge.expect(saved || dead_, "presence cannot be saved: {}",
+      scene_.judge.expect(saved || dead_ || scene_.had_faults(), "presence cannot be saved: {}",
                           saved ? std::string() : saved.error().message);
     });
   }

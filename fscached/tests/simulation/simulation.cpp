@@ -91,6 +91,7 @@ Simulation::Simulation(Choices& choices, uint64_t questions) : scene_(choices), 
   scene_.sources = choices.between(1, 2);
   scene_.habits.one_fault_in = static_cast<unsigned>(choices.one_in(8) ? 1 : choices.between(2, 30));
   scene_.habits.stall_ms = 3 * scene_.request_timeout_ms;
+  scene_.disk.one_fault_in = choices.one_in(2) ? 0 : static_cast<unsigned>(choices.between(5, 100));
   pace_ = choices.between(2, 8);
   one_death_in_ = static_cast<unsigned>(choices.between(100, 2000));
   one_command_in_ = static_cast<unsigned>(choices.between(50, 1000));
@@ -100,6 +101,8 @@ Simulation::Simulation(Choices& choices, uint64_t questions) : scene_(choices), 
 void Simulation::make_kernel(bool on_cachefiles, size_t blobs) {
   for (size_t i = 0; i < blobs; i++)
     scene_.blobs.push_back(make_blob(scene_.choices, static_cast<char>('a' + i), !on_cachefiles));
+  // The kernel's cache is written directly, block by block.
+  if (on_cachefiles) scene_.disk.unit = kPageSize;
   kernel_ = on_cachefiles ? simulate_cachefiles(scene_) : simulate_fanotify(scene_);
 }
 
@@ -205,6 +208,7 @@ void Simulation::come_to_rest() {
 // With sources that are right now, every byte can be had.
 void Simulation::read_everything() {
   scene_.habits.honest = true;
+  scene_.disk.one_fault_in = 0;
   for (size_t blob = 0; blob < scene_.blobs.size(); blob++)
     kernel_->read(blob, {0, scene_.blobs[blob].size()});
   uint64_t errors = kernel_->counters().errors;
@@ -230,6 +234,7 @@ SimulationReport Simulation::run() {
 // The memory of the first workers ends at the same allocation; then a reader's luck must not depend on it.
 SimulationReport Simulation::run(ShortMemory& memory) {
   scene_.habits.honest = true;
+  scene_.disk.one_fault_in = 0;
   short_workers_ = memory.workers;
   nth_of_worker_ = memory.nth;
   make_kernel(memory.on_cachefiles, 1);
@@ -255,7 +260,7 @@ SimulationReport Simulation::report() const {
   report.unasked = counters.unasked;
   report.again = counters.again;
   report.lives = lives_;
-  report.faults = scene_.faults.count();
+  report.faults = scene_.faults.count() + scene_.disk.faults.size();
   report.trace = scene_.choices.trace();
   report.failure = scene_.judge.verdict();
   return report;

@@ -16,7 +16,7 @@ struct SimulationReport {
   uint64_t unasked = 0;   // reads the kernel could serve by itself
   uint64_t again = 0;     // questions a worker had died over
   uint64_t lives = 0;     // of workers
-  uint64_t faults = 0;    // of sources
+  uint64_t faults = 0;    // of sources and of the disk
   uint64_t trace = 0;     // goes by every choice
   std::string failure;    // empty = everything held
 };
