@@ -240,8 +240,10 @@ void SimulatedFanotify::surprise() {
   }
 }
 
+// What stopped cleanly is trusted, also when the next worker ended before it could say that it is in use.
 void SimulatedFanotify::rot(size_t blob) {
-  if (!marked_[blob]) return;
+  auto presence = load_presence(keeper::presence_path_of(scene_.blobs[blob].id()));
+  if (!marked_[blob] || (presence && presence->clean)) return;
   const BlobLayout& layout = *scene_.blobs[blob].layout;
   if (layout.known().empty()) return;
   const ChunkSpan& span = layout.chunk(layout.known()[scene_.choices.below(layout.known().size())]);
