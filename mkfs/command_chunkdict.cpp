@@ -11,6 +11,7 @@
 #include "mkfs/commands.h"
 #include "mkfs/dictionary.h"
 #include "mkfs/output_json.h"
+#include "mkfs/repack.h"
 
 namespace mkfs {
 
@@ -71,20 +72,6 @@ void add_chunk_file(Tree& tree, const Chunk& chunk) {
   tree.inodes.push_back(std::move(inode));
 }
 
-// The blobs that are left, in the order of the sources.
-void keep_used_blobs(Tree& tree) {
-  std::vector<uint32_t> number(tree.blobs.size(), UINT32_MAX);
-  for (const Chunk& chunk : tree.chunks) number[chunk.blob_index] = 0;
-  std::vector<Blob> used;
-  for (size_t i = 0; i < tree.blobs.size(); i++) {
-    if (number[i] == UINT32_MAX) continue;
-    number[i] = narrow<uint32_t>(used.size());
-    used.push_back(std::move(tree.blobs[i]));
-  }
-  for (Chunk& chunk : tree.chunks) chunk.blob_index = number[chunk.blob_index];
-  tree.blobs = std::move(used);
-}
-
 // Every common content once, as the first source that has it stores it.
 Tree make_dictionary(const std::vector<Tree>& trees) {
   std::set<Content> wanted = common_contents(trees);
@@ -104,7 +91,7 @@ Tree make_dictionary(const std::vector<Tree>& trees) {
   auto& entries = *tree.inodes[kRootInode].entries;
   std::sort(entries.begin(), entries.end(),
             [](const DirEntry& a, const DirEntry& b) { return a.name < b.name; });
-  keep_used_blobs(tree);
+  drop_unused(tree);
   update_link_counts(tree);
   return tree;
 }

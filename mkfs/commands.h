@@ -17,6 +17,7 @@ extern const Command kStatCommand;
 extern const Command kUnpackCommand;
 extern const Command kExportCommand;
 extern const Command kChunkdictCommand;
+extern const Command kOptimizeCommand;
 extern const Command kDumpCommand;
 
 }  // namespace mkfs

@@ -20,14 +20,14 @@ using namespace mkfs;
 
 constexpr std::string_view kOwnName = "mkfs.nydus-erofs";
 constexpr std::string_view kNydusImage = "nydus-image";
-// Commands of nydus-image that are to come.
-constexpr std::string_view kNotYet[] = {"compact", "optimize"};
+// What nydus-image has and this program does not yet.
+constexpr std::string_view kNotYet[] = {"compact"};
 // Larger pieces of memory go back to the system when they are freed.
 constexpr int kMmapThreshold = 1 << 20;
 
-const Command* const kCommands[] = {&kCreateCommand,    &kMergeCommand, &kConvertCommand, &kCheckCommand,
-                                    &kInspectCommand,   &kStatCommand,  &kUnpackCommand,  &kExportCommand,
-                                    &kChunkdictCommand, &kDumpCommand};
+const Command* const kCommands[] = {&kCreateCommand,    &kMergeCommand,    &kConvertCommand, &kCheckCommand,
+                                    &kInspectCommand,   &kStatCommand,     &kUnpackCommand,  &kExportCommand,
+                                    &kChunkdictCommand, &kOptimizeCommand, &kDumpCommand};
 
 const Command* find_command(std::string_view name) {
   for (const Command* command : kCommands)
