@@ -56,15 +56,14 @@ RepositoryClient::Outcome RepositoryClient::call(CallTarget target) {
   return future.get();
 }
 
-TransferCounters RepositoryClient::counters() {
-  TransferCounters copy;
-  thread_.run([&] { copy = counters_; });
-  return copy;
-}
-
 Result<Document> RepositoryClient::document(const std::string& reference) {
   TRY_ASSIGN(CallTarget target, get_document(repository_.base, reference));
   TRY_ASSIGN(Answer answer, call(std::move(target)).answer);
+  std::string actual = "sha256:" + to_hex(sha256(as_bytes(answer.text)));
+  const std::string& said = answer.head.content_digest;
+  if (said.starts_with("sha256:") && said != actual)
+    return make_error(Code::digest_mismatch, answer.url.public_text() + ": content is " + actual +
+                                                 ", not what the server says it is");
   return Document{std::move(answer.head.content_type), std::move(answer.text)};
 }
 

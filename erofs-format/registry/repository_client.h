@@ -26,7 +26,7 @@ class RepositoryClient {
 
   const Repository& repository() const { return repository_; }
 
-  // `reference`: a tag, or "sha256:…".
+  // `reference`: a tag, or "sha256:…". An error when the server itself names another digest for it.
   Result<Document> document(const std::string& reference);
   // A blob's bytes in order, some ranges ahead of the reader. Not compared with the digest; that there are
   // `size` bytes and no more is.
@@ -37,8 +37,6 @@ class RepositoryClient {
   // Whether it had to be sent.
   Result<bool> push_blob(const Digest& digest, const std::shared_ptr<const RequestBody>& blob);
   Result<void> push_document(const std::string& reference, const Document& document);
-
-  TransferCounters counters();
 
   // What came of a call.
   struct Answer {

@@ -225,3 +225,23 @@ TEST_CASE("push: a blob that cannot be read is said to be that, and is not sent 
   CHECK(sent.error().code == Code::io);
   CHECK(sent.error().message.find("spool: gone") != std::string::npos);
 }
+
+TEST_CASE("pull: a document whose digest the server says otherwise") {
+  std::string right = "sha256:" + to_hex(sha256(as_bytes(kManifest))), wrong = "sha256:" + to_hex(kDigest);
+  FakeOrigin origin([&](const FakeRequest& request) {
+    std::string digest = request.target.ends_with("/right") ? right : wrong;
+    return FakeReply{
+        http_reply(200, "Content-Type: text/x\r\nDocker-Content-Digest: " + digest + "\r\n", kManifest)};
+  });
+  auto thread = CurlThread::create();
+  REQUIRE(thread);
+  RepositoryClient client(
+      **thread,
+      *parse_repository("127.0.0.1:" + std::to_string(origin.port()) + "/a/b", PlainHttp::loopback_only), {},
+      {});
+  auto document = client.document("right");
+  REQUIRE(document);
+  CHECK(document->text == kManifest);
+  CHECK(document->media_type == "text/x");
+  CHECK(client.document("wrong").error().code == Code::digest_mismatch);
+}
