@@ -249,6 +249,7 @@ void Daemon::restore_image(const Message& mount) {
 
 void Daemon::restore(KeeperLink::Introduction introduction) {
   last_mount_ = introduction.last_mount;
+  detached_ = std::move(introduction.detached);
   os::remove_abandoned(backend_->presence_folder());
   backend_->restore(loop_, *this, std::move(introduction.files));
   for (const keeper::Received& mount : introduction.mounts) restore_image(mount.message);

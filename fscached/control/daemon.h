@@ -70,6 +70,8 @@ class Daemon final : public KernelSink {
   void image_gone(uint32_t id);
   BlobObject* object(ObjectId id);
   std::map<uint32_t, MountedImage>& images() { return images_; }
+  // Where images were mounted that the keeper found without anybody to serve them.
+  const std::vector<std::string>& detached() const { return detached_; }
   std::map<ObjectId, std::shared_ptr<BlobObject>>& objects() { return objects_; }
   KeeperLink& keeper() { return link_; }
   KernelBackend& backend() { return *backend_; }
@@ -111,6 +113,7 @@ class Daemon final : public KernelSink {
   std::map<std::string, std::weak_ptr<Storage>> storages_;
   std::map<ObjectId, std::shared_ptr<BlobObject>> objects_;
   std::map<uint32_t, MountedImage> images_;
+  std::vector<std::string> detached_;
   uint32_t last_mount_ = 0;
   // Presence files that are being written because their blobs were let go; who waits to attach those again.
   std::map<std::string, std::vector<std::function<void()>>> releasing_;

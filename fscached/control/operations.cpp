@@ -180,7 +180,8 @@ Result<json> show_status(Daemon& daemon) {
             {"lingering_images", lingering},
             {"blobs", daemon.objects().size()},
             {"complete_blobs", complete},
-            {"pending_events", daemon.backend().pending()}};
+            {"pending_events", daemon.backend().pending()},
+            {"detached_at_start", daemon.detached()}};
   });
 }
 

@@ -102,14 +102,14 @@ Result<void> bind_cache(const os::UniqueFd& device, const std::string& root, con
 
 // Only one daemon can have the device: who mounted by fsid before is dead, and with it the cache of its
 // mounts.
-Result<void> detach_dead_mounts() {
+Result<std::vector<std::string>> detach_dead_mounts() {
   TRY_ASSIGN(auto detached, detach_leftovers([](const MountedErofs& mount) {
                return mount.options.find(",fsid=") != std::string::npos;
              }));
   for (const std::string& mountpoint : detached)
     log_line(LogLevel::error, "keeper",
              mountpoint + ": was left mounted by a daemon that died: detached, its readers saw errors");
-  return {};
+  return detached;
 }
 
 Result<void> check_device(int device) {
@@ -135,12 +135,14 @@ Result<std::unique_ptr<Mechanism>> open_cachefiles(const std::string& root, cons
   TRY(probe_fsid_option());
   // Writes that were under way when a worker was killed hold the device until they are done.
   TRY_ASSIGN(os::UniqueFd device, when_free(open_cachefiles_device));
-  TRY(detach_dead_mounts());
+  TRY_ASSIGN(auto detached, detach_dead_mounts());
   TRY(give_folder(kCachefilesFolder, user));
   TRY(give_folder("presence", user));
   TRY(bind_cache(device, root, limits, user));
   state.store().keep(kKernelName, device.get());
-  return std::unique_ptr<Mechanism>(std::make_unique<CachefilesMechanism>(std::move(device)));
+  auto mechanism = std::make_unique<CachefilesMechanism>(std::move(device));
+  mechanism->detached = std::move(detached);
+  return std::unique_ptr<Mechanism>(std::move(mechanism));
 }
 
 }  // namespace fscached::keeper

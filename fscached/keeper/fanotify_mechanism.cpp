@@ -187,8 +187,9 @@ Result<std::unique_ptr<Mechanism>> open_fanotify(const std::string& root, const 
   TRY_ASSIGN(os::UniqueFd journal, Journal::create_memory());
   state.store().keep(kKernelName, group.get());
   state.store().keep(kJournalName, journal.get());
-  return std::unique_ptr<Mechanism>(
-      std::make_unique<FanotifyMechanism>(root, std::move(group), std::move(journal), state));
+  auto mechanism = std::make_unique<FanotifyMechanism>(root, std::move(group), std::move(journal), state);
+  mechanism->detached = std::move(leftovers);
+  return std::unique_ptr<Mechanism>(std::move(mechanism));
 }
 
 }  // namespace fscached::keeper

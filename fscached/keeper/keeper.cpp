@@ -70,6 +70,12 @@ Result<void> Keeper::introduce() {
     put_text(message.domain, text_of(mount.record.domain));
     TRY(send_message(socket_.get(), message));
   }
+  for (const std::string& mountpoint : mechanism_->detached) {
+    Message message;
+    message.op = Op::detached_mount;
+    put_text(message.path, mountpoint);
+    TRY(send_message(socket_.get(), message));
+  }
   Message end;
   end.op = Op::restored_end;
   end.id = last_mount_;
