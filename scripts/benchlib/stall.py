@@ -1,6 +1,7 @@
 """`scripts/bench stall`: what readers notice of an origin that is not theirs and stalls. 64 readers of another origin, each reading
 what was never read before, and 64 readers of data in the cache (not in the page cache): the time of each read, alone and
-while 64 readers wait for the stalled one, in turn. Shown are the medians over the rounds of the 50th and 99th percentile."""
+while 64 readers wait for the stalled one, in turn. fanotify's answers wake every waiter of the group, so that whoever still needs
+answers notices those who wait; a complete blob's readers need none. Shown are the medians over the rounds of the 50th and 99th percentile."""
 
 import concurrent.futures
 import contextlib
