@@ -115,7 +115,7 @@ CredentialChoice choose_credential(const AuthFile& file, const std::string& host
                                    const std::string& repository) {
   std::string server = canonical_host(host);
   if (auto helper = file.helpers.find(server); helper != file.helpers.end()) return {{}, helper->second};
-  for (std::string key = server + "/" + repository;; key.resize(key.rfind('/'))) {
+  for (std::string key = fmt::format("{}/{}", server, repository);; key.resize(key.rfind('/'))) {
     if (auto found = file.auths.find(key); found != file.auths.end()) return {found->second, {}};
     if (key.size() <= server.size()) break;
   }
