@@ -125,11 +125,7 @@ Result<void> Build::finish_blob() {
   bool has_chunks = !pipeline_->table().chunks.empty();
   Blob none;
   Blob& own = has_chunks ? result_.tree.blobs[pipeline_->own_blob()] : none;
-  own.chunk_size = options_.chunks.chunk_size;
-  own.compressor = options_.chunks.compressor;
-  own.digester = options_.chunks.digester;
-  own.encrypted = options_.chunks.cipher.has_value();
-  if (own.encrypted) own.key = *options_.chunks.cipher;
+  describe_blob(options_.chunks, own);
   TRY(writer_.finish_data(pipeline_->table(), own_digests(), own));
   end_pipeline();
   if (options_.blob.inline_meta) TRY(inline_bootstrap(own));

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "erofs-format/bootstrap/bootstrap_writer.h"
+
 namespace mkfs {
 
 namespace {
@@ -35,6 +37,14 @@ Result<std::string> BuildOutput::publish(const BuildResult& result) {
   std::string path =
       paths_.bootstrap ? *paths_.bootstrap : *paths_.blob_dir + "/" + to_hex(sha256(result.bootstrap));
   TRY(os::publish_file(path, result.bootstrap));
+  return path;
+}
+
+Result<std::string> publish_bootstrap(const Arguments& arguments, Tree& tree) {
+  TRY_ASSIGN(Buffer image, drain_to_bootstrap(tree));
+  std::string path = arguments.value_or("bootstrap", "");
+  if (path.empty()) path = arguments.value_or("blob-dir", "") + "/" + to_hex(sha256(image));
+  TRY(os::publish_file(path, image));
   return path;
 }
 

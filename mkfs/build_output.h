@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "erofs-format/base/options.h"
 #include "erofs-format/base/os.h"
 #include "erofs-format/base/result.h"
 #include "mkfs/build.h"
@@ -33,5 +34,9 @@ class BuildOutput {
   os::UniqueFd stream_;  // a FIFO or device, written as it goes
   std::optional<os::PendingFile> pending_;
 };
+
+// Writes the tree's bootstrap, which ends the tree, to the file --bootstrap names, or into the folder
+// --blob-dir, named by its SHA-256; returns its path.
+Result<std::string> publish_bootstrap(const Arguments& arguments, Tree& tree);
 
 }  // namespace mkfs

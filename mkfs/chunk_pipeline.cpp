@@ -37,6 +37,14 @@ struct ChunkPipeline::Bundle {
   }
 };
 
+void describe_blob(const ChunkOptions& options, Blob& blob) {
+  blob.chunk_size = options.chunk_size;
+  blob.compressor = options.compressor;
+  blob.digester = options.digester;
+  blob.encrypted = options.cipher.has_value();
+  if (blob.encrypted) blob.key = *options.cipher;
+}
+
 ChunkPipeline::ChunkPipeline(const ChunkOptions& options, WorkerPool& pool, BlobWriter& writer, Tree& tree,
                              Placed placed)
     : options_(options),
@@ -221,7 +229,7 @@ ChunkId ChunkPipeline::add_chunk(const Chunk& chunk) {
   auto id = narrow<ChunkId>(tree_.chunks.size());
   tree_.chunks.push_back(chunk);
   placed_chunks_.add(id);
-  claims_.erase({chunk.digest, chunk.uncompressed_size});
+  claims_.erase(key_of(chunk));
   return id;
 }
 

@@ -30,6 +30,8 @@ struct ChunkOptions {
   std::optional<CipherKey> cipher = {};  // chunks are encrypted with it
   const Dictionary* dictionary = nullptr;
 };
+// What a blob made with them says of itself.
+void describe_blob(const ChunkOptions& options, Blob& blob);
 
 class ChunkPipeline {
  public:

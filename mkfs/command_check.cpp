@@ -22,8 +22,8 @@ constexpr Option kOptions[] = {
     {"verbose", 'v', "", "print every path and chunk"},
     {"output-json", 'J', "FILE", "write the blobs' ids as JSON"},
     {"config", 'C', "FILE", "accepted, has no effect"},
-    {"log-level", 'l', "LEVEL", "error, warn, info, debug or trace"},
-    {"log-file", 'L', "FILE", "append log lines to this file"},
+    kLogLevelOption,
+    kLogFileOption,
 };
 
 std::string feature_words(const Blob& blob) {

@@ -1,13 +1,12 @@
 // chunkdict generate: what several images have in common, as an image to build others against.
 #include <fmt/format.h>
 
-#include <map>
-#include <set>
+#include <algorithm>
+#include <unordered_map>
 
-#include "erofs-format/base/os.h"
 #include "erofs-format/bootstrap/bootstrap_reader.h"
-#include "erofs-format/bootstrap/bootstrap_writer.h"
 #include "erofs-format/ondisk/rafs.h"
+#include "mkfs/build_output.h"
 #include "mkfs/commands.h"
 #include "mkfs/dictionary.h"
 #include "mkfs/output_json.h"
@@ -25,8 +24,8 @@ constexpr Option kOptions[] = {
     {"prefetch-policy", 0, "POLICY", "accepted, has no effect"},
     {"config", 'C', "FILE", "accepted, has no effect"},
     {"verbose", 'v', "", "accepted, has no effect"},
-    {"log-level", 'l', "LEVEL", "error, warn, info, debug or trace"},
-    {"log-file", 'L', "FILE", "append log lines to this file"},
+    kLogLevelOption,
+    kLogFileOption,
 };
 
 Result<std::vector<Tree>> open_sources(const std::vector<std::string>& paths) {
@@ -43,18 +42,15 @@ Result<std::vector<Tree>> open_sources(const std::vector<std::string>& paths) {
   return trees;
 }
 
-using Content = std::pair<Digest, uint32_t>;
-Content content_of(const Chunk& chunk) { return {chunk.digest, chunk.uncompressed_size}; }
-
-// Contents that at least two of the images have; of one image alone, all.
-std::set<Content> common_contents(const std::vector<Tree>& trees) {
-  std::map<Content, size_t> images;
+// ChunkKeys that at least two of the images have; of one image alone, all.
+ChunkKeys common_contents(const std::vector<Tree>& trees) {
+  std::unordered_map<ChunkKey, size_t, ChunkKeyHash> images;
   for (const Tree& tree : trees) {
-    std::set<Content> here;
+    ChunkKeys here;
     for (const Chunk& chunk : tree.chunks)
-      if (here.insert(content_of(chunk)).second) images[content_of(chunk)]++;
+      if (here.insert(key_of(chunk)).second) images[key_of(chunk)]++;
   }
-  std::set<Content> common;
+  ChunkKeys common;
   for (const auto& [content, count] : images)
     if (count > 1 || trees.size() == 1) common.insert(content);
   return common;
@@ -74,7 +70,7 @@ void add_chunk_file(Tree& tree, const Chunk& chunk) {
 
 // Every common content once, as the first source that has it stores it.
 Tree make_dictionary(const std::vector<Tree>& trees) {
-  std::set<Content> wanted = common_contents(trees);
+  ChunkKeys wanted = common_contents(trees);
   Tree known, tree;
   for (const Tree& source : trees) add_chunks(known, source);
   tree.chunk_size = trees[0].chunk_size;
@@ -87,7 +83,7 @@ Tree make_dictionary(const std::vector<Tree>& trees) {
   root.entries = std::make_unique<std::vector<DirEntry>>();
   tree.inodes.push_back(std::move(root));
   for (const Chunk& chunk : known.chunks)
-    if (wanted.erase(content_of(chunk)) != 0) add_chunk_file(tree, chunk);
+    if (wanted.erase(key_of(chunk)) != 0) add_chunk_file(tree, chunk);
   auto& entries = *tree.inodes[kRootInode].entries;
   std::sort(entries.begin(), entries.end(),
             [](const DirEntry& a, const DirEntry& b) { return a.name < b.name; });
@@ -106,10 +102,7 @@ Result<void> run_chunkdict(const Arguments& arguments) {
     return usage_error("chunkdict generate: --bootstrap or --blob-dir is missing");
   TRY_ASSIGN(std::vector<Tree> trees, open_sources(paths));
   Tree tree = make_dictionary(trees);
-  TRY_ASSIGN(Buffer image, drain_to_bootstrap(tree));
-  std::string path = arguments.value_or("bootstrap", "");
-  if (path.empty()) path = arguments.value_or("blob-dir", "") + "/" + to_hex(sha256(image));
-  TRY(os::publish_file(path, image));
+  TRY_ASSIGN(std::string path, publish_bootstrap(arguments, tree));
   if (auto json = arguments.value("output-json")) return write_output_json(*json, tree, path);
   return {};
 }

@@ -41,8 +41,8 @@ constexpr std::array kCreateOptions = {
     Option{"aligned-chunk", 0, "", "accepted: chunks are always aligned"},
     Option{"disable-check", 0, "", "accepted, has no effect"},
     Option{"config", 'C', "FILE", "accepted, has no effect"},
-    Option{"log-level", 'l', "LEVEL", "error, warn, info, debug or trace"},
-    Option{"log-file", 'L', "FILE", "append log lines to this file"},
+    kLogLevelOption,
+    kLogFileOption,
 };
 
 constexpr auto kOptions = [] {
@@ -90,12 +90,8 @@ Result<std::optional<Parent>> open_parent(const Arguments& arguments) {
 }
 
 Result<void> check_conflicts(const Arguments& arguments) {
-  for (std::string_view option : kNotYet)
-    if (arguments.has(option))
-      return make_error(Code::unsupported, fmt::format("not supported yet: --{}", option));
-  for (std::string_view option : kNever)
-    if (arguments.has(option))
-      return make_error(Code::unsupported, fmt::format("not supported: --{}", option));
+  TRY(refuse_options(arguments, kNotYet, "not supported yet"));
+  TRY(refuse_options(arguments, kNever, "not supported"));
   if (arguments.positional().size() != 1) return usage_error("one SOURCE is needed");
   if (arguments.value_or("fs-version", "6") != "6")
     return make_error(Code::unsupported, "not supported: --fs-version " + *arguments.value("fs-version"));

@@ -20,12 +20,14 @@ constexpr Option kOptions[] = {
     {"verity", 0, "", "append the hashes of dm-verity and print the options of veritysetup"},
     {"threads", 0, "N", "accepted, has no effect"},
     {"config", 'C', "FILE", "not supported yet"},
-    {"log-level", 'l', "LEVEL", "error, warn, info, debug or trace"},
-    {"log-file", 'L', "FILE", "append log lines to this file"},
+    kLogLevelOption,
+    kLogFileOption,
 };
 
+constexpr std::string_view kNotYet[] = {"config"};
+
 Result<void> check_options(const Arguments& arguments) {
-  if (arguments.has("config")) return make_error(Code::unsupported, "not supported yet: --config");
+  TRY(refuse_options(arguments, kNotYet, "not supported yet"));
   if (!arguments.has("block")) return usage_error("export: --block is missing");
   if (!arguments.has("bootstrap") || !arguments.has("localfs-dir"))
     return usage_error("export: --bootstrap and --localfs-dir are needed");
@@ -38,14 +40,13 @@ Result<void> run_export(const Arguments& arguments) {
   std::string path = *arguments.value("bootstrap");
   auto folders = arguments.values("localfs-dir");
   std::string output = arguments.value_or("output", folders[0] + "/" + os::base_name(path) + ".disk");
-  TRY_ASSIGN(Buffer bootstrap, load_bootstrap(path));
-  TRY_ASSIGN(Tree tree, open_bootstrap(path));
+  TRY_ASSIGN(OpenedBootstrap opened, open_with_bytes(path));
+  const Tree& tree = opened.tree;
   TRY_ASSIGN(auto blobs, BlobReader::open(tree, folders));
   TRY_ASSIGN(auto file, os::PendingFile::create(os::parent_directory(output)));
-  TRY(write_flat_disk(tree, bootstrap, *blobs, file.fd(), output));
+  TRY_ASSIGN(uint64_t size, write_flat_disk(tree, opened.bytes, *blobs, file.fd(), output));
   std::string options;
   if (arguments.has("verity")) {
-    TRY_ASSIGN(uint64_t size, flat_disk_size(tree, bootstrap.size()));
     TRY_ASSIGN(Verity verity, append_verity(file.fd(), size, tree.block_size, output));
     options = verity_options(verity) + "\n";
   }

@@ -20,8 +20,8 @@ constexpr Option kOptions[] = {
     {"request", 'R', "COMMAND", "stats, ls, cd DIR, stat FILE, blobs, prefetch, chunk OFFSET, icheck INODE"},
     {"blob-dir", 'D', "DIR", "folder of blobs, to find a blob with an inlined bootstrap"},
     {"config", 'C', "FILE", "accepted, has no effect"},
-    {"log-level", 'l', "LEVEL", "error, warn, info, debug or trace"},
-    {"log-file", 'L', "FILE", "append log lines to this file"},
+    kLogLevelOption,
+    kLogFileOption,
 };
 
 constexpr char kHelp[] =

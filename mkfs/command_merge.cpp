@@ -1,10 +1,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "erofs-format/base/os.h"
 #include "erofs-format/bootstrap/bootstrap_reader.h"
-#include "erofs-format/bootstrap/bootstrap_writer.h"
+#include "mkfs/build_output.h"
 #include "mkfs/commands.h"
+#include "mkfs/create_options.h"
 #include "mkfs/merge.h"
 #include "mkfs/output_json.h"
 #include "mkfs/prefetch.h"
@@ -26,8 +26,8 @@ constexpr Option kOptions[] = {
     {"prefetch-policy", 0, "fs|blob|none", "fs, blob: read paths from stdin (none)"},
     {"output-json", 'J', "FILE", "write what was made as JSON"},
     {"config", 'C', "FILE", "accepted, has no effect"},
-    {"log-level", 'l', "LEVEL", "error, warn, info, debug or trace"},
-    {"log-file", 'L', "FILE", "append log lines to this file"},
+    kLogLevelOption,
+    kLogFileOption,
 };
 
 // A comma list with one item per layer; absent is empty.
@@ -86,10 +86,8 @@ Result<Tree> read_tree(const std::string& path) {
 
 Result<std::set<std::string>> dictionary_blobs(const Arguments& arguments) {
   std::set<std::string> ids;
-  auto path = arguments.value("chunk-dict");
+  auto path = dictionary_path(arguments);
   if (!path) return ids;
-  constexpr std::string_view kKind = "bootstrap=";
-  if (path->starts_with(kKind)) path->erase(0, kKind.size());
   TRY_ASSIGN(Tree dictionary, read_tree(*path));
   for (const Blob& blob : dictionary.blobs) ids.insert(blob.id);
   return ids;
@@ -113,15 +111,6 @@ Result<Tree> merge_files(const Arguments& arguments) {
   return merge_layers(std::move(layers), MergeOptions{});
 }
 
-// Returns the path of what it wrote.
-Result<std::string> publish_merged(const Arguments& arguments, Tree& tree) {
-  TRY_ASSIGN(Buffer image, drain_to_bootstrap(tree));
-  std::string path = arguments.value_or("bootstrap", "");
-  if (path.empty()) path = arguments.value_or("blob-dir", "") + "/" + to_hex(sha256(image));
-  TRY(os::publish_file(path, image));
-  return path;
-}
-
 Result<void> run(const Arguments& arguments) {
   if (arguments.positional().empty()) return usage_error("merge: no source bootstrap given");
   if (!arguments.has("bootstrap") && !arguments.has("blob-dir"))
@@ -136,7 +125,7 @@ Result<void> run(const Arguments& arguments) {
   TRY_ASSIGN(Tree tree, merge_files(arguments));
   // The policy `blob` moves data, which a merge does not touch.
   if (policy == "fs") tree.prefetch = resolve_prefetch(tree, patterns);
-  TRY_ASSIGN(std::string path, publish_merged(arguments, tree));
+  TRY_ASSIGN(std::string path, publish_bootstrap(arguments, tree));
   if (auto json = arguments.value("output-json")) return write_output_json(*json, tree, path);
   return {};
 }

@@ -1,6 +1,8 @@
 // optimize: what is read first gets a blob of its own, which a daemon fetches in one piece.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "erofs-format/base/log.h"
 #include "erofs-format/base/os.h"
 #include "erofs-format/bootstrap/bootstrap_reader.h"
@@ -29,8 +31,8 @@ constexpr Option kOptions[] = {
     {"backend-config", 0, "JSON", "not supported yet"},
     {"backend-config-file", 0, "FILE", "not supported yet"},
     {"config", 'C', "FILE", "accepted, has no effect"},
-    {"log-level", 'l', "LEVEL", "error, warn, info, debug or trace"},
-    {"log-file", 'L', "FILE", "append log lines to this file"},
+    kLogLevelOption,
+    kLogFileOption,
 };
 constexpr std::string_view kNotYet[] = {"blob", "backend-type", "backend-config", "backend-config-file"};
 constexpr std::string_view kNeeded[] = {"bootstrap", "prefetch-files", "blob-dir", "output-blob-dir"};
@@ -116,17 +118,14 @@ Result<ChunkOptions> new_blob_options(const Tree& tree) {
   options.compressor = tree.compressor == Compressor::gzip ? Compressor::zstd : tree.compressor;
   options.digester = tree.digester;
   options.chunk_size = tree.chunk_size;
-  for (const Blob& blob : tree.blobs) {
-    if (!blob.encrypted || options.cipher) continue;
+  if (std::any_of(tree.blobs.begin(), tree.blobs.end(), [](const Blob& blob) { return blob.encrypted; })) {
     TRY_ASSIGN(options.cipher, random_cipher_key());
   }
   return options;
 }
 
 Result<void> check_options(const Arguments& arguments) {
-  for (std::string_view option : kNotYet)
-    if (arguments.has(option))
-      return make_error(Code::unsupported, fmt::format("not supported yet: --{}", option));
+  TRY(refuse_options(arguments, kNotYet, "not supported yet"));
   for (std::string_view option : kNeeded)
     if (!arguments.has(option)) return usage_error(fmt::format("optimize: --{} is missing", option));
   return {};

@@ -10,6 +10,7 @@
 #include "erofs-format/base/os.h"
 #include "erofs-format/bootstrap/bootstrap_reader.h"
 #include "mkfs/commands.h"
+#include "mkfs/dictionary.h"
 
 namespace mkfs {
 
@@ -24,8 +25,8 @@ constexpr Option kOptions[] = {
     {"output-json", 'J', "FILE", "write the numbers as JSON"},
     {"config", 'C', "FILE", "accepted, has no effect"},
     {"digester", 0, "NAME", "accepted, has no effect"},
-    {"log-level", 'l', "LEVEL", "error, warn, info, debug or trace"},
-    {"log-file", 'L', "FILE", "append log lines to this file"},
+    kLogLevelOption,
+    kLogFileOption,
 };
 
 constexpr uint32_t kFirstChunkBits = 12;
@@ -57,10 +58,6 @@ struct Numbers {
   uint64_t file_sizes[kFileBits] = {};
 };
 
-// The same content, wherever it is stored.
-using Content = std::pair<Digest, uint32_t>;
-using Contents = std::set<Content>;
-
 void add_file(const Tree& tree, const Inode& inode, Numbers& numbers) {
   auto bits = std::min<size_t>(static_cast<size_t>(std::bit_width(inode.size)), kFileBits - 1);
   numbers.files += inode.nlink;
@@ -73,8 +70,8 @@ void add_file(const Tree& tree, const Inode& inode, Numbers& numbers) {
 }
 
 // `base` is what earlier images had; null when this one belongs to it.
-void add_image(const Tree& tree, const Contents* base, Contents& seen, Numbers& numbers) {
-  Contents here;
+void add_image(const Tree& tree, const ChunkKeys* base, ChunkKeys& seen, Numbers& numbers) {
+  ChunkKeys here;
   for (const Inode& inode : tree.inodes) {
     if (inode.is_directory()) numbers.directories++;
     if (inode.is_symlink()) numbers.symlinks++;
@@ -82,7 +79,7 @@ void add_image(const Tree& tree, const Contents* base, Contents& seen, Numbers& 
     add_file(tree, inode, numbers);
     for (ChunkId id : inode.chunks) {
       const Chunk& chunk = tree.chunks[id];
-      Content content{chunk.digest, chunk.uncompressed_size};
+      ChunkKey content = key_of(chunk);
       if (!here.insert(content).second) continue;
       (base && base->contains(content) ? numbers.referenced : numbers.own).add(chunk);
       if (seen.insert(content).second) numbers.dedup.add(chunk);
@@ -177,13 +174,13 @@ Result<void> run_stat(const Arguments& arguments) {
     TRY_ASSIGN(Tree tree, open_bootstrap(*bootstrap));
     bases.push_back(std::move(tree));
   }
-  Contents seen;
+  ChunkKeys seen;
   Numbers base, target;
   for (const Tree& tree : bases) add_image(tree, nullptr, seen, base);
   auto target_path = arguments.value("target");
   if (target_path) {
     TRY_ASSIGN(Tree tree, open_bootstrap(*target_path));
-    Contents of_target;
+    ChunkKeys of_target;
     add_image(tree, &seen, of_target, target);
   }
   bool dedup = folder.has_value();

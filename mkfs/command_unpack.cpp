@@ -24,9 +24,11 @@ constexpr Option kOptions[] = {
     {"backend-type", 0, "TYPE", "not supported yet: blobs are files in a folder"},
     {"backend-config", 0, "JSON", "not supported yet"},
     {"backend-config-file", 0, "FILE", "not supported yet"},
-    {"log-level", 'l', "LEVEL", "error, warn, info, debug or trace"},
-    {"log-file", 'L', "FILE", "append log lines to this file"},
+    kLogLevelOption,
+    kLogFileOption,
 };
+
+constexpr std::string_view kNotYet[] = {"backend-type", "backend-config", "backend-config-file"};
 
 class Unpack {
  public:
@@ -80,9 +82,7 @@ Result<std::vector<std::string>> blob_folders(const Arguments& arguments, Tree& 
 }
 
 Result<void> run_unpack(const Arguments& arguments) {
-  for (std::string_view option : {"backend-type", "backend-config", "backend-config-file"})
-    if (arguments.has(option))
-      return make_error(Code::unsupported, fmt::format("not supported yet: --{}", option));
+  TRY(refuse_options(arguments, kNotYet, "not supported yet"));
   auto output = arguments.value("output");
   if (!output) return usage_error("unpack: --output is missing");
   TRY_ASSIGN(Tree tree, open_image_argument(arguments));

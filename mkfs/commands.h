@@ -7,6 +7,10 @@ namespace mkfs {
 
 using namespace erofs_format;
 
+// main.cpp obeys these for every command that has them.
+inline constexpr Option kLogLevelOption = {"log-level", 'l', "LEVEL", "error, warn, info, debug or trace"};
+inline constexpr Option kLogFileOption = {"log-file", 'L', "FILE", "append log lines to this file"};
+
 extern const Command kDefaultCommand;  // BOOTSTRAP SOURCE
 extern const Command kCreateCommand;
 extern const Command kMergeCommand;

@@ -75,9 +75,7 @@ Result<std::unique_ptr<Dictionary>> dictionary_option(const Arguments& arguments
     TRY(check_chunk_size("parent-bootstrap", *parent, chunk_size));
     add_chunks(known, *parent);
   }
-  if (auto path = arguments.value("chunk-dict")) {
-    constexpr std::string_view kKind = "bootstrap=";
-    if (path->starts_with(kKind)) path->erase(0, kKind.size());
+  if (auto path = dictionary_path(arguments)) {
     TRY_ASSIGN(Tree tree, open_bootstrap(*path));
     TRY(check_chunk_size("chunk-dict", tree, chunk_size));
     add_chunks(known, tree);
@@ -86,6 +84,13 @@ Result<std::unique_ptr<Dictionary>> dictionary_option(const Arguments& arguments
 }
 
 }  // namespace
+
+std::optional<std::string> dictionary_path(const Arguments& arguments) {
+  constexpr std::string_view kKind = "bootstrap=";
+  auto path = arguments.value("chunk-dict");
+  if (path && path->starts_with(kKind)) path->erase(0, kKind.size());
+  return path;
+}
 
 Result<BuildOptions> build_options(const Arguments& arguments, std::unique_ptr<Dictionary>& dictionary,
                                    const Tree* parent) {

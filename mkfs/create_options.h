@@ -3,6 +3,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "erofs-format/base/options.h"
@@ -30,6 +31,8 @@ inline constexpr std::array kBuildOptions = {
 // there is one; it must live as long.
 Result<BuildOptions> build_options(const Arguments& arguments, std::unique_ptr<Dictionary>& dictionary,
                                    const Tree* parent = nullptr);
+// The bootstrap --chunk-dict names, if it was given.
+std::optional<std::string> dictionary_path(const Arguments& arguments);
 Result<size_t> job_count(const Arguments& arguments);
 
 enum class SourceKind { detect, directory, tar, estargz };

@@ -28,7 +28,7 @@ Dictionary::Dictionary(Tree tree) : tree_(std::move(tree)) {
   tree_.inodes.clear();
   for (ChunkId id = 0; id < tree_.chunks.size(); id++) {
     const Chunk& chunk = tree_.chunks[id];
-    auto [known, added] = chunks_.try_emplace({chunk.digest, chunk.uncompressed_size}, id);
+    auto [known, added] = chunks_.try_emplace(key_of(chunk), id);
     if (!added && chunk.blob_index < tree_.chunks[known->second].blob_index) known->second = id;
   }
 }

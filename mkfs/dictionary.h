@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "erofs-format/bootstrap/tree.h"
 
@@ -16,6 +17,7 @@ struct ChunkKey {
   uint32_t size = 0;
   bool operator==(const ChunkKey&) const = default;
 };
+inline ChunkKey key_of(const Chunk& chunk) { return {chunk.digest, chunk.uncompressed_size}; }
 struct ChunkKeyHash {
   size_t operator()(const ChunkKey& key) const {
     size_t hash;
@@ -23,6 +25,7 @@ struct ChunkKeyHash {
     return hash;
   }
 };
+using ChunkKeys = std::unordered_set<ChunkKey, ChunkKeyHash>;
 
 // Adds the blobs and chunks of `tree` to those of `known`; a blob that is there already (by its id) stays the
 // one it is.

@@ -20,9 +20,7 @@ std::vector<ChunkId> in_blob_order(const Tree& tree) {
   return order;
 }
 
-}  // namespace
-
-Result<uint64_t> flat_disk_size(const Tree& tree, uint64_t bootstrap_size) {
+Result<uint64_t> disk_size(const Tree& tree, uint64_t bootstrap_size) {
   uint64_t size = bootstrap_size;
   for (const Blob& blob : tree.blobs) {
     if (blob.mapped_blkaddr == 0)
@@ -32,9 +30,11 @@ Result<uint64_t> flat_disk_size(const Tree& tree, uint64_t bootstrap_size) {
   return size;
 }
 
-Result<void> write_flat_disk(const Tree& tree, ByteView bootstrap, BlobReader& blobs, int fd,
-                             const std::string& name) {
-  TRY_ASSIGN(uint64_t size, flat_disk_size(tree, bootstrap.size()));
+}  // namespace
+
+Result<uint64_t> write_flat_disk(const Tree& tree, ByteView bootstrap, BlobReader& blobs, int fd,
+                                 const std::string& name) {
+  TRY_ASSIGN(uint64_t size, disk_size(tree, bootstrap.size()));
   TRY(os::pwrite_all(fd, 0, bootstrap, name));
   for (ChunkId id : in_blob_order(tree)) {
     const Chunk& chunk = tree.chunks[id];
@@ -43,7 +43,7 @@ Result<void> write_flat_disk(const Tree& tree, ByteView bootstrap, BlobReader& b
     TRY(os::pwrite_all(fd, start + chunk.uncompressed_offset, bytes, name));
   }
   if (::ftruncate(fd, static_cast<off_t>(size)) != 0) return errno_error(name);
-  return {};
+  return size;
 }
 
 }  // namespace mkfs

@@ -11,11 +11,10 @@ namespace mkfs {
 
 using namespace erofs_format;
 
-// Bytes of the whole disk; Code::unsupported when a blob is mapped nowhere (nydus-image before v2.3).
-Result<uint64_t> flat_disk_size(const Tree& tree, uint64_t bootstrap_size);
-
 // Writes it into `fd`, an empty file, verifying each chunk; what no file of the image uses stays a hole.
-Result<void> write_flat_disk(const Tree& tree, ByteView bootstrap, BlobReader& blobs, int fd,
-                             const std::string& name);
+// Returns the bytes of the whole disk. Code::unsupported when a blob is mapped nowhere (nydus-image before
+// v2.3).
+Result<uint64_t> write_flat_disk(const Tree& tree, ByteView bootstrap, BlobReader& blobs, int fd,
+                                 const std::string& name);
 
 }  // namespace mkfs

@@ -8,7 +8,7 @@ namespace mkfs {
 size_t PlacedChunks::slot_of(const ChunkKey& key) const {
   size_t mask = slots_.size() - 1;
   size_t at = ChunkKeyHash()(key) & mask;
-  while (slots_[at] != kNone && key_of(slots_[at]) != key) at = (at + 1) & mask;
+  while (slots_[at] != kNone && key_of(chunks_[slots_[at]]) != key) at = (at + 1) & mask;
   return at;
 }
 
@@ -17,9 +17,9 @@ void PlacedChunks::add(ChunkId id) {
     std::vector<ChunkId> old(slots_.size() * 2, kNone);
     std::swap(old, slots_);
     for (ChunkId known : old)
-      if (known != kNone) slots_[slot_of(key_of(known))] = known;
+      if (known != kNone) slots_[slot_of(key_of(chunks_[known]))] = known;
   }
-  slots_[slot_of(key_of(id))] = id;
+  slots_[slot_of(key_of(chunks_[id]))] = id;
 }
 
 }  // namespace mkfs

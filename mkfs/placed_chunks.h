@@ -20,7 +20,6 @@ class PlacedChunks {
   void add(ChunkId id);
 
  private:
-  ChunkKey key_of(ChunkId id) const { return {chunks_[id].digest, chunks_[id].uncompressed_size}; }
   size_t slot_of(const ChunkKey& key) const;
 
   const std::vector<Chunk>& chunks_;

@@ -7,8 +7,6 @@ namespace mkfs {
 
 namespace {
 
-ChunkKey key_of(const Chunk& chunk) { return {chunk.digest, chunk.uncompressed_size}; }
-
 // Reads, verifies and hands over every chunk; the pipeline drops what it had already.
 Result<void> copy_chunks(ChunkPipeline& pipeline, const Tree& tree, BlobReader& blobs,
                          const std::vector<ChunkId>& chunks) {
@@ -47,11 +45,7 @@ Result<void> repack_chunks(Tree& tree, BlobReader& blobs, const std::vector<Chun
                                                   [&](InodeId, ChunkId place) { places.push_back(place); }));
   TRY(copy_chunks(*pipeline, tree, blobs, chunks));
   Blob& blob = made.blobs.at(pipeline->own_blob());
-  blob.chunk_size = options.chunk_size;
-  blob.compressor = options.compressor;
-  blob.digester = options.digester;
-  blob.encrypted = options.cipher.has_value();
-  if (blob.encrypted) blob.key = *options.cipher;
+  describe_blob(options, blob);
   TRY(writer.finish_data(pipeline->table(), {}, blob));
   TRY(writer.finish(blob));
   blob.features |= features;

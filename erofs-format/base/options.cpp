@@ -47,6 +47,14 @@ std::vector<std::string> Arguments::values(std::string_view option) const {
 
 Error usage_error(std::string message) { return Error{Code::invalid_argument, 0, std::move(message), 2}; }
 
+Result<void> refuse_options(const Arguments& arguments, std::span<const std::string_view> options,
+                            std::string_view why) {
+  for (std::string_view option : options)
+    if (arguments.has(option))
+      return make_error(Code::unsupported, std::string(why) + ": --" + std::string(option));
+  return {};
+}
+
 Result<Arguments> parse_arguments(std::span<const Option> options, std::span<const std::string> words) {
   Arguments arguments;
   for (size_t i = 0; i < words.size(); i++) {

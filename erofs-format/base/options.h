@@ -57,6 +57,10 @@ struct Command {
 // "PROGRAM NAME SYNOPSIS", summary, and the options, as --help prints them on stdout.
 std::string help_text(std::string_view program, const Command& command);
 
+// Code::unsupported, with `why` ("not supported yet") and the option's name, when one of `options` is given.
+Result<void> refuse_options(const Arguments& arguments, std::span<const std::string_view> options,
+                            std::string_view why);
+
 // A usage error: exit status 2.
 Error usage_error(std::string message);
 

@@ -34,5 +34,12 @@ Result<Buffer> load_bootstrap(const std::string& path, int descriptor = -1);
 // Both steps, with the id of an inlined blob filled in.
 Result<Tree> open_bootstrap(const std::string& path, std::vector<std::string>* notes = nullptr,
                             int descriptor = -1);
+// For who needs the bytes too.
+struct OpenedBootstrap {
+  Tree tree;
+  Buffer bytes;
+};
+Result<OpenedBootstrap> open_with_bytes(const std::string& path, std::vector<std::string>* notes = nullptr,
+                                        int descriptor = -1);
 
 }  // namespace erofs_format

@@ -135,11 +135,17 @@ Result<Buffer> load_bootstrap(const std::string& path, int descriptor) {
   return std::move(loaded.bytes);
 }
 
-Result<Tree> open_bootstrap(const std::string& path, std::vector<std::string>* notes, int descriptor) {
+Result<OpenedBootstrap> open_with_bytes(const std::string& path, std::vector<std::string>* notes,
+                                        int descriptor) {
   TRY_ASSIGN(Loaded loaded, load(path, descriptor));
   TRY_ASSIGN(Tree tree, read_bootstrap(loaded.bytes, path, notes));
   name_inlined_blobs(path, loaded.inlined, tree);
-  return tree;
+  return OpenedBootstrap{std::move(tree), std::move(loaded.bytes)};
+}
+
+Result<Tree> open_bootstrap(const std::string& path, std::vector<std::string>* notes, int descriptor) {
+  TRY_ASSIGN(OpenedBootstrap opened, open_with_bytes(path, notes, descriptor));
+  return std::move(opened.tree);
 }
 
 }  // namespace erofs_format

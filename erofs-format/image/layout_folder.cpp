@@ -47,6 +47,10 @@ std::string known_names(const Index& index) {
   return names;
 }
 
+std::string blob_path(const std::string& layout, const Digest& digest) {
+  return layout + kBlobFolder + "/" + to_hex(digest);
+}
+
 }  // namespace
 
 Result<LayoutFolder> LayoutFolder::open(const std::string& path) {
@@ -70,12 +74,8 @@ Result<Descriptor> LayoutFolder::find(const std::string& tag) const {
                                                  known_names(index_)));
 }
 
-std::string LayoutFolder::blob_path(const Digest& digest) const {
-  return path_ + kBlobFolder + "/" + to_hex(digest);
-}
-
 Result<Buffer> LayoutFolder::read_blob(const Descriptor& descriptor, uint64_t limit) const {
-  std::string path = blob_path(descriptor.digest);
+  std::string path = blob_path(path_, descriptor.digest);
   TRY_ASSIGN(Buffer bytes, os::read_file(path, limit));
   if (bytes.size() != descriptor.size)
     return make_error(Code::digest_mismatch, fmt::format("{}: {} bytes, its descriptor says {}", path,
@@ -88,7 +88,7 @@ Result<Buffer> LayoutFolder::read_blob(const Descriptor& descriptor, uint64_t li
 
 Result<std::unique_ptr<ByteSource>> LayoutFolder::open_blob(const Descriptor& descriptor,
                                                             const std::string& name) const {
-  std::string path = blob_path(descriptor.digest);
+  std::string path = blob_path(path_, descriptor.digest);
   auto fd = os::open(path, O_RDONLY);
   if (!fd) return std::move(fd).error().within(name);
   TRY_ASSIGN(struct stat st, os::stat_of(fd->get(), path));
@@ -143,7 +143,7 @@ Result<void> LayoutTransaction::add(os::PendingFile blob, const Digest& digest, 
 }
 
 Result<uint64_t> LayoutTransaction::blob_size(const Digest& digest) {
-  std::string path = path_ + kBlobFolder + "/" + to_hex(digest);
+  std::string path = blob_path(path_, digest);
   TRY_ASSIGN(os::UniqueFd fd, os::open(path, O_RDONLY));
   TRY_ASSIGN(struct stat st, os::stat_of(fd.get(), path));
   return static_cast<uint64_t>(st.st_size);

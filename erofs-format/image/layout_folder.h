@@ -27,7 +27,6 @@ class LayoutFolder final : public ImageStore {
                                                 const std::string& name) const override;
 
  private:
-  std::string blob_path(const Digest& digest) const;
   std::string path_;
   Index index_;
 };

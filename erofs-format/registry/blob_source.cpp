@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <deque>
 
+#include "erofs-format/image/descriptor.h"
 #include "erofs-format/registry/limits.h"
 #include "erofs-format/registry/requests.h"
 
@@ -71,8 +72,8 @@ class BlobSource final : public ByteSource {
     const Outcome& outcome = piece.outcome.get();
     if (!outcome) return outcome.error();
     if (!*outcome || **outcome == size_) return {};
-    return make_error(Code::digest_mismatch, fmt::format("sha256:{}: the server has {} bytes, not {}",
-                                                         to_hex(digest_), **outcome, size_));
+    return make_error(Code::digest_mismatch, fmt::format("{}: the server has {} bytes, not {}",
+                                                         digest_text(digest_), **outcome, size_));
   }
 
   RepositoryClient& client_;

@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "erofs-format/image/descriptor.h"
 #include "erofs-format/registry/blob_source.h"
 #include "erofs-format/registry/limits.h"
 #include "erofs-format/registry/retry.h"
@@ -59,7 +60,7 @@ RepositoryClient::Outcome RepositoryClient::call(CallTarget target) {
 Result<Document> RepositoryClient::document(const std::string& reference) {
   TRY_ASSIGN(CallTarget target, get_document(repository_.base, reference));
   TRY_ASSIGN(Answer answer, call(std::move(target)).answer);
-  std::string actual = "sha256:" + to_hex(sha256(as_bytes(answer.text)));
+  std::string actual = digest_text(sha256(as_bytes(answer.text)));
   const std::string& said = answer.head.content_digest;
   if (said.starts_with("sha256:") && said != actual)
     return make_error(Code::digest_mismatch, answer.url.public_text() + ": content is " + actual +

@@ -36,7 +36,7 @@ Result<CallTarget> put_document(const Url& base, const std::string& reference, c
 }
 
 Result<Url> blob_url(const Url& base, const Digest& digest) {
-  return join_url(base, "blobs/sha256:" + to_hex(digest));
+  return join_url(base, "blobs/" + digest_text(digest));
 }
 
 std::shared_ptr<const RequestBody> body_of_file(int fd, uint64_t size, const std::string& name) {

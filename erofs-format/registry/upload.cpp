@@ -1,6 +1,8 @@
 #include "erofs-format/registry/upload.h"
 
+#include "erofs-format/image/descriptor.h"
 #include "erofs-format/registry/redirect.h"
+#include "erofs-format/registry/requests.h"
 
 namespace erofs_format::registry {
 
@@ -15,14 +17,13 @@ Method Upload::method() const {
 }
 
 Result<Url> Upload::url() const {
-  std::string digest = "sha256:" + to_hex(digest_);
   switch (step_) {
     case Step::open: return join_url(repository_.base, "blobs/uploads/");
-    case Step::send: return add_query(session_, "digest", digest);
+    case Step::send: return add_query(session_, "digest", digest_text(digest_));
     case Step::check:
     case Step::done: break;
   }
-  return join_url(repository_.base, "blobs/" + digest);
+  return blob_url(repository_.base, digest_);
 }
 
 Result<void> Upload::accepted(const ResponseHead& head, const Url& asked, Reach reach) {

@@ -1,5 +1,5 @@
 // Which requests put one blob into a repository, and what each answer means (OCI distribution specification,
-// "Pushing blobs"): is it there? Can it be had from another repository? Else an upload is opened and the blob
+// "Pushing blobs"): is it there? Else an upload is opened and the blob
 // sent in one piece. Pure; `repository_client` sends the requests.
 #pragma once
 
