@@ -1,9 +1,10 @@
 #include "erofs-format/base/log.h"
 
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <string>
+#include <iterator>
 
 namespace erofs_format {
 
@@ -20,6 +21,8 @@ const char* level_name(LogLevel level) {
   }
   return "?";
 }
+
+iovec piece(std::string_view text) { return {const_cast<char*>(text.data()), text.size()}; }
 }  // namespace
 
 void set_log_level(LogLevel level) { current_level = level; }
@@ -30,10 +33,10 @@ bool log_enabled(LogLevel level) { return level <= current_level.load(std::memor
 
 void log_line(LogLevel level, std::string_view component, std::string_view message) {
   if (!log_enabled(level)) return;
-  std::string line = level_name(level);
-  line.append(" ").append(component).append(": ").append(message).append("\n");
+  iovec line[] = {piece(level_name(level)), piece(" "), piece(component), piece(": "),
+                  piece(message),           piece("\n")};
   // A log that cannot be written must not stop the work.
-  [[maybe_unused]] ssize_t written = ::write(output, line.data(), line.size());
+  [[maybe_unused]] ssize_t written = ::writev(output, line, std::size(line));
 }
 
 }  // namespace erofs_format

@@ -12,7 +12,8 @@ void set_log_level(LogLevel level);
 // Lines go to `fd` (borrowed) instead of stderr.
 void set_log_output(int fd);
 bool log_enabled(LogLevel level);
-// One write(2) a line, so that lines of several processes do not mix.
+// One writev(2) a line, so that lines of several processes do not mix; no memory, so that it can also be said
+// that there is none.
 void log_line(LogLevel level, std::string_view component, std::string_view message);
 
 }  // namespace erofs_format

@@ -26,13 +26,12 @@ bool comes_by() {
 }
 
 void* allocate(size_t size, size_t alignment) {
-  if (comes_by()) return nullptr;
   if (alignment == 0) return std::malloc(size > 0 ? size : 1);
   return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
 }
 
 void* allocate_or_throw(size_t size, size_t alignment = 0) {
-  void* memory = allocate(size, alignment);
+  void* memory = comes_by() ? nullptr : allocate(size, alignment);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
@@ -66,6 +65,7 @@ void* operator new(size_t size, std::align_val_t alignment) {
 void* operator new[](size_t size, std::align_val_t alignment) {
   return fscached::allocate_or_throw(size, static_cast<size_t>(alignment));
 }
+// These do not fail: the worker's would end it (its new_handler), and nothing here could be ended by them.
 void* operator new(size_t size, const std::nothrow_t&) noexcept { return fscached::allocate(size, 0); }
 void* operator new[](size_t size, const std::nothrow_t&) noexcept { return fscached::allocate(size, 0); }
 void operator delete(void* memory) noexcept { std::free(memory); }

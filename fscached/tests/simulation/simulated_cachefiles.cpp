@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <optional>
@@ -65,6 +66,8 @@ class SimulatedCachefiles final : public SimulatedKernel {
   bool hand_out_one();
   void hand_out(uint32_t id, Request& request);
   void hand_out_open(uint32_t id, size_t blob);
+  bool open_asked_for(size_t blob) const;
+  void begin_opening(size_t blob);
   bool has_unread() const;
   void take_commands();
   void on_copen(const std::string& line);
@@ -263,11 +266,7 @@ bool SimulatedCachefiles::hand_out_one() {
     if (request.kind == abi::kOpRead) {
       File& file = opened_[request.blob];
       if (file.state == File::State::closed) {
-        Request open;
-        open.kind = abi::kOpOpen;
-        open.blob = request.blob;
-        file.state = File::State::opening;
-        add(open);
+        begin_opening(request.blob);
         return true;
       }
       if (file.state != File::State::open) continue;
@@ -276,6 +275,23 @@ bool SimulatedCachefiles::hand_out_one() {
     return true;
   }
   return false;
+}
+
+bool SimulatedCachefiles::open_asked_for(size_t blob) const {
+  return std::any_of(requests_.begin(), requests_.end(), [blob](const auto& entry) {
+    return entry.second.kind == abi::kOpOpen && entry.second.blob == blob;
+  });
+}
+
+// One opening at a time: the kernel's work item for it waits until the one that a dead worker left is
+// answered, and finds the file open then.
+void SimulatedCachefiles::begin_opening(size_t blob) {
+  opened_[blob].state = File::State::opening;
+  if (open_asked_for(blob)) return;
+  Request open;
+  open.kind = abi::kOpOpen;
+  open.blob = blob;
+  add(open);
 }
 
 void SimulatedCachefiles::hand_out(uint32_t id, Request& request) {
@@ -302,6 +318,7 @@ void SimulatedCachefiles::hand_out_open(uint32_t id, size_t blob) {
       open_message(id, object, number, kVolume, known ? scene_.blobs[blob].id() : std::string("stranger"));
   if (send(device_->ours.get(), bytes.data(), bytes.size(), 0) < 0) abort();
   if (!known) return;
+  scene_.judge.expect(opened_[blob].state != File::State::open, "file {} is to be opened twice", blob);
   opened_[blob] = {File::State::opening, object, number};
 }
 
