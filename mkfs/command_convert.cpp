@@ -21,6 +21,9 @@ constexpr Option kOwnOptions[] = {
     {"authfile", 0, "FILE", "credentials, as docker login writes them (the usual places)"},
     {"plain-http", 0, "HOST", "speak to this registry (HOST[:PORT]) without TLS (loopback: always)"},
     {"ca", 0, "FILE", "trust these authorities of registries besides the system's"},
+    {"reuse", 0, "IMAGE", "take layers converted before from there too, not only from the target's images"},
+    {"cache", 0, "DIR", "keep converted layers there, and take them from there"},
+    {"no-reuse", 0, "", "convert every layer anew"},
     {"dedupe", 0, "layer|image", "image: a chunk of a lower layer is not stored again (layer)"},
 };
 
@@ -53,13 +56,19 @@ Result<ConvertOptions> convert_options(const Arguments& arguments, std::unique_p
   TRY_ASSIGN(options.build, build_options(arguments, dictionary));
   options.build.blob = {.toc = true, .inline_meta = true};
   options.build.tree.whiteouts = WhiteoutSpec::none;
-  options.build.tree.links_below = true;
+  options.build.tree.to_merge = true;
   options.build.keep_tree = true;
   options.prefetch = std::exchange(options.build.prefetch, {});
   TRY_ASSIGN(options.jobs, job_count(arguments));
   options.registry = registry_options(arguments);
   if (auto text = arguments.value("platform")) {
     TRY_ASSIGN(options.platform, parse_platform(*text));
+  }
+  options.reuse = !arguments.has("no-reuse");
+  options.cache = arguments.value_or("cache", "");
+  for (const std::string& text : arguments.values("reuse")) {
+    TRY_ASSIGN(ImageReference image, parse_reference(text));
+    options.similar.push_back(std::move(image));
   }
   std::string dedupe = arguments.value_or("dedupe", "layer");
   if (dedupe != "layer" && dedupe != "image")
@@ -82,10 +91,11 @@ std::string report_json(const ConvertReport& report, double seconds) {
   auto layers = nlohmann::ordered_json::array();
   BuildCounters all;
   for (const LayerReport& layer : report.layers) {
-    nlohmann::ordered_json entry = {{"source_digest", digest_text(layer.source)},
-                                    {"source_size", layer.source_size},
-                                    {"blob_digest", digest_text(layer.blob)},
-                                    {"blob_size", layer.blob_size}};
+    nlohmann::ordered_json entry = {{"source_digest", digest_text(layer.source.digest)},
+                                    {"source_size", layer.source.size},
+                                    {"blob_digest", digest_text(layer.blob.digest)},
+                                    {"blob_size", layer.blob.size}};
+    entry["reused"] = layer.reused ? nlohmann::ordered_json(to_string(*layer.reused)) : nullptr;
     entry.update(counters_json(layer.counters));
     layers.push_back(std::move(entry));
     all.files += layer.counters.files;

@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "erofs-format/base/log.h"
 #include "erofs-format/bootstrap/bootstrap_writer.h"
 #include "erofs-format/image/bootstrap_layer.h"
 #include "mkfs/convert_layer.h"
@@ -67,12 +68,13 @@ std::vector<SourceLayer> source_layers(const SourceImage& image) {
 // Layers in parallel, sharing one pool.
 class LayerRun {
  public:
-  LayerRun(const SourceImage& image, ImageTarget& target, const ConvertOptions& options)
-      : image_(image),
-        target_(target),
-        options_(options),
+  LayerRun(const SourceImage& image, ImageTarget& target, const ConvertOptions& options,
+           const KnownLayers& known, const LayerCache* cache)
+      : options_(options),
         layers_(source_layers(image)),
-        pool_(options.jobs) {
+        known_(known),
+        pool_(options.jobs),
+        context_{*image.store, target, pool_, cache} {
     done_.resize(layers_.size());
   }
 
@@ -88,24 +90,40 @@ class LayerRun {
 
  private:
   void work() {
-    for (size_t i = next_++; i < layers_.size() && !stop_; i = next_++) {
+    for (size_t i = next_++; i < layers_.size() && !context_.stop; i = next_++) {
       BuildOptions build = options_.build;
       std::unique_ptr<Dictionary> lower = lower_layers();
       if (lower) build.chunks.dictionary = lower.get();
-      done_[i].emplace(convert_layer(*image_.store, target_, layers_[i], build, pool_, stop_));
+      done_[i].emplace(make_layer(layers_[i], build));
       if (!*done_[i]) {
-        stop_ = true;
+        context_.stop = true;
       } else if (options_.dedupe_image) {
-        add_chunks(known_, (*done_[i])->tree);
+        add_chunks(lower_, (*done_[i])->tree);
       }
     }
+  }
+
+  // An earlier conversion's layer that does not serve is made once more.
+  Result<ConvertedLayer> make_layer(const SourceLayer& layer, const BuildOptions& build) {
+    if (auto known = find_known({layer.diff_id, build_words(build)})) {
+      auto reused = reuse_layer(context_, layer, build, *known);
+      if (reused) return reused;
+      log_line(LogLevel::warn, "convert", reused.error().message + "; converted again");
+    }
+    return convert_layer(context_, layer, build);
+  }
+
+  std::optional<KnownLayer> find_known(const LayerIdentity& identity) const {
+    if (!options_.reuse) return std::nullopt;
+    if (const KnownLayer* known = known_.find(identity)) return *known;
+    return context_.cache ? context_.cache->find(identity) : std::nullopt;
   }
 
   std::unique_ptr<Dictionary> lower_layers() const {
     if (!options_.dedupe_image) return nullptr;
     Tree copy;
-    copy.blobs = known_.blobs;
-    copy.chunks = known_.chunks;
+    copy.blobs = lower_.blobs;
+    copy.chunks = lower_.chunks;
     return std::make_unique<Dictionary>(std::move(copy));
   }
 
@@ -121,15 +139,14 @@ class LayerRun {
     return layers;
   }
 
-  const SourceImage& image_;
-  ImageTarget& target_;
   const ConvertOptions& options_;
   std::vector<SourceLayer> layers_;
   std::vector<std::optional<Result<ConvertedLayer>>> done_;
-  Tree known_;  // blobs and chunks of the layers so far, for --dedupe image
+  Tree lower_;  // blobs and chunks of the layers so far, for --dedupe image
   std::atomic<size_t> next_ = 0;
-  std::atomic<bool> stop_ = false;
+  const KnownLayers& known_;
   WorkerPool pool_;
+  LayerContext context_;
 };
 
 Result<Tree> merge_converted(std::vector<ConvertedLayer>& layers, const ConvertOptions& options) {
@@ -142,22 +159,13 @@ Result<Tree> merge_converted(std::vector<ConvertedLayer>& layers, const ConvertO
   return tree;
 }
 
-Descriptor blob_descriptor(const Digest& digest, uint64_t size) {
-  Descriptor descriptor;
-  descriptor.media_type = kNydusBlobType;
-  descriptor.digest = digest;
-  descriptor.size = size;
-  descriptor.annotations[std::string(kNydusBlobAnnotation)] = "true";
-  return descriptor;
-}
-
 // Blobs of a chunk dictionary that the image needs besides its own: they travel with it, so the target
 // must have them.
 Result<std::vector<Descriptor>> dictionary_blobs(const Tree& tree, const std::vector<ConvertedLayer>& layers,
                                                  ImageTarget& target) {
   std::vector<Descriptor> found;
   for (const Blob& blob : tree.blobs) {
-    auto own = [&](const ConvertedLayer& layer) { return to_hex(layer.digest) == blob.id; };
+    auto own = [&](const ConvertedLayer& layer) { return to_hex(layer.blob.digest) == blob.id; };
     if (std::any_of(layers.begin(), layers.end(), own)) continue;
     TRY_ASSIGN(Digest digest, digest_from_hex(blob.id));
     Result<uint64_t> size = target.blob_size(digest);
@@ -176,8 +184,8 @@ Result<BootstrapLayer> bootstrap_layer(Tree& tree, std::vector<ConvertedLayer>& 
   files.push_back({"image.boot", std::move(image)});
   std::set<Digest> known;
   for (ConvertedLayer& layer : layers)
-    if (!layer.chunk_table.empty() && known.insert(layer.digest).second)
-      files.push_back({to_hex(layer.digest) + ".blob.meta", std::move(layer.chunk_table)});
+    if (!layer.chunk_table.empty() && known.insert(layer.blob.digest).second)
+      files.push_back({to_hex(layer.blob.digest) + ".blob.meta", std::move(layer.chunk_table)});
   return make_bootstrap_layer(files);
 }
 
@@ -226,6 +234,22 @@ Json platform_json(const Platform& platform) {
   return object;
 }
 
+// Where layers that were converted before may be.
+Result<void> find_layers(KnownLayers& known, const ImageReference& target, const ConvertOptions& options) {
+  if (!options.reuse) return {};
+  for (const ImageReference& image : options.similar) TRY(known.look_at(image));
+  // Who may write there need not be able to read.
+  if (auto looked = known.look_around(target); !looked)
+    log_line(LogLevel::warn, "convert", looked.error().message + "; no layers are reused from there");
+  return {};
+}
+
+std::vector<LayerIdentity> wanted_layers(const SourceImage& image, const ConvertOptions& options) {
+  std::vector<LayerIdentity> wanted;
+  for (const Digest& diff_id : image.config.diff_ids) wanted.push_back({diff_id, build_words(options.build)});
+  return wanted;
+}
+
 }  // namespace
 
 Result<ConvertReport> convert_image(const ImageReference& source, const ImageReference& target,
@@ -235,12 +259,18 @@ Result<ConvertReport> convert_image(const ImageReference& source, const ImageRef
   TRY_ASSIGN(ImagePlaces::Source opened, places.source(source));
   TRY_ASSIGN(SourceImage image, open_source(std::move(opened), options));
   TRY_ASSIGN(std::unique_ptr<ImageTarget> into, places.target(target));
-  TRY_ASSIGN(auto layers, LayerRun(image, *into, options).run());
+  std::unique_ptr<LayerCache> cache;
+  if (!options.cache.empty()) {
+    TRY_ASSIGN(cache, LayerCache::open(options.cache));
+  }
+  KnownLayers known(places, wanted_layers(image, options));
+  TRY(find_layers(known, target, options));
+  TRY_ASSIGN(auto layers, LayerRun(image, *into, options, known, cache.get()).run());
   TRY_ASSIGN(Tree tree, merge_converted(layers, options));
   TRY_ASSIGN(BootstrapLayer bootstrap, bootstrap_layer(tree, layers, report));
 
   std::vector<Descriptor> descriptors;
-  for (const ConvertedLayer& layer : layers) descriptors.push_back(blob_descriptor(layer.digest, layer.size));
+  for (const ConvertedLayer& layer : layers) descriptors.push_back(layer.blob);
   TRY_ASSIGN(auto foreign, dictionary_blobs(tree, layers, *into));
   descriptors.insert(descriptors.end(), foreign.begin(), foreign.end());
   TRY_ASSIGN(Descriptor config, add_config(*into, image, descriptors, bootstrap.diff_id));

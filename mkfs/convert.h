@@ -23,15 +23,17 @@ struct ConvertOptions {
   bool dedupe_image = false;          // lower layers are the dictionary of those above them
   std::vector<std::string> prefetch;  // patterns
   RegistryOptions registry;
+  bool reuse = true;                    // layers that were converted before
+  std::vector<ImageReference> similar;  // images whose layers may serve, besides the target's
+  std::string cache;                    // folder that keeps converted layers; empty = none
 };
 
 // What became of one layer, for --report.
 struct LayerReport {
-  Digest source;  // as it was pulled
-  uint64_t source_size = 0;
-  Digest blob;  // as it was made
-  uint64_t blob_size = 0;
-  BuildCounters counters;
+  Descriptor source;
+  Descriptor blob;
+  BuildCounters counters;         // zero when it was not converted now
+  std::optional<Arrival> reused;  // how the blob of an earlier conversion came to the target
 };
 
 struct ConvertReport {

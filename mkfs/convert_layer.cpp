@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "erofs-format/image/bootstrap_layer.h"
 #include "erofs-format/image/verified_source.h"
 #include "mkfs/source_tar.h"
@@ -40,10 +42,9 @@ Result<void> check_media_type(const SourceLayer& layer) {
 }
 
 // The tar inside: both what is stored and what comes out are verified at their end.
-Result<std::unique_ptr<ByteSource>> open_tar(const ImageStore& source, const SourceLayer& layer,
-                                             const std::atomic<bool>& stop) {
-  TRY_ASSIGN(auto stored, source.open_blob(layer.descriptor, layer.name));
-  stored = std::make_unique<StoppableSource>(std::move(stored), stop);
+Result<std::unique_ptr<ByteSource>> open_tar(const LayerContext& context, const SourceLayer& layer) {
+  TRY_ASSIGN(auto stored, context.source.open_blob(layer.descriptor, layer.name));
+  stored = std::make_unique<StoppableSource>(std::move(stored), context.stop);
   TRY_ASSIGN(auto tar, make_sniffing_source(std::move(stored), layer.name));
   tar = make_verified_source(std::move(tar), layer.diff_id, std::nullopt, layer.name + ": uncompressed");
   return make_read_ahead_source(std::move(tar), kReadAheadBuffer, kReadAheadDepth);
@@ -60,33 +61,57 @@ Error true_cause(const ImageStore& source, const SourceLayer& layer, Error error
   return error;
 }
 
-Result<BuildResult> build(const ImageStore& source, const SourceLayer& layer, const BuildOptions& options,
-                          WorkerPool& pool, const os::PendingFile& file, const std::atomic<bool>& stop) {
-  TRY_ASSIGN(auto tar, open_tar(source, layer, stop));
+Result<BuildResult> build(LayerContext& context, const SourceLayer& layer, const BuildOptions& options,
+                          const os::PendingFile& file) {
+  TRY_ASSIGN(auto tar, open_tar(context, layer));
   TRY_ASSIGN(auto entries, make_tar_source(std::move(tar), layer.name));
-  return build_image(*entries, options, pool, file.fd(), file.temporary_path());
+  return build_image(*entries, options, context.pool, file.fd(), file.temporary_path());
+}
+
+Blob* own_blob(Tree& tree, const Digest& digest) {
+  std::string id = to_hex(digest);
+  auto own =
+      std::find_if(tree.blobs.begin(), tree.blobs.end(), [&](const Blob& blob) { return blob.id == id; });
+  return own == tree.blobs.end() ? nullptr : &*own;
+}
+
+Result<LayerMetadata> metadata_in(const os::PendingFile& file, const Descriptor& blob, const Blob* own) {
+  LayerMetadata metadata;
+  if (own) metadata.offset = own->ci_offset;
+  Sha256 hash;
+  Buffer buffer(size_t{1} << 16);
+  for (uint64_t offset = metadata.offset; offset < blob.size;) {
+    MutableBytes part = MutableBytes(buffer).first(std::min<uint64_t>(buffer.size(), blob.size - offset));
+    TRY(os::pread_exact(file.fd(), offset, part, file.temporary_path()));
+    hash.update(part);
+    offset += part.size();
+  }
+  metadata.digest = hash.digest();
+  return metadata;
 }
 
 }  // namespace
 
-Result<ConvertedLayer> convert_layer(const ImageStore& source, ImageTarget& target, const SourceLayer& layer,
-                                     const BuildOptions& options, WorkerPool& pool,
-                                     const std::atomic<bool>& stop) {
+Result<ConvertedLayer> convert_layer(LayerContext& context, const SourceLayer& layer,
+                                     const BuildOptions& options) {
   TRY(check_media_type(layer));
-  TRY_ASSIGN(os::PendingFile file, target.new_blob());
-  auto built = build(source, layer, options, pool, file, stop);
-  if (!built) return name_source(layer.name, true_cause(source, layer, std::move(built).error()));
+  TRY_ASSIGN(os::PendingFile file, context.target.new_blob());
+  auto built = build(context, layer, options, file);
+  if (!built) return name_source(layer.name, true_cause(context.source, layer, std::move(built).error()));
 
-  ConvertedLayer converted{std::move(built->tree), built->blob_digest, built->counters.bytes_out, {}, {}};
-  std::string id = to_hex(converted.digest);
-  for (Blob& blob : converted.tree.blobs) {
-    if (blob.id != id) continue;
-    blob.compressed_size = converted.size;
-    TRY_ASSIGN(converted.chunk_table, cached_chunk_table(blob, file.fd(), layer.name));
+  ConvertedLayer converted{
+      std::move(built->tree), blob_descriptor(built->blob_digest, built->counters.bytes_out), {}, {}};
+  Blob* own = own_blob(converted.tree, built->blob_digest);
+  if (own) {
+    own->compressed_size = converted.blob.size;
+    TRY_ASSIGN(converted.chunk_table, cached_chunk_table(*own, file.fd(), layer.name));
   }
-  TRY(target.add(std::move(file), converted.digest, converted.size));
-  converted.report = {layer.descriptor.digest, layer.descriptor.size, converted.digest, converted.size,
-                      built->counters};
+  TRY_ASSIGN(LayerMetadata metadata, metadata_in(file, converted.blob, own));
+  LayerIdentity identity = {layer.diff_id, build_words(options)};
+  annotate(converted.blob, identity, metadata);
+  if (context.cache) TRY(context.cache->add(identity, converted.blob, file.fd()));
+  TRY(context.target.add(std::move(file), converted.blob.digest, converted.blob.size));
+  converted.report = {layer.descriptor, converted.blob, built->counters, std::nullopt};
   return converted;
 }
 

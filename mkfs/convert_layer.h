@@ -4,9 +4,8 @@
 #include <atomic>
 #include <string>
 
-#include "erofs-format/base/os.h"
-#include "erofs-format/image/image_store.h"
 #include "mkfs/convert.h"
+#include "mkfs/layer_cache.h"
 
 namespace mkfs {
 
@@ -18,16 +17,27 @@ struct SourceLayer {
 
 struct ConvertedLayer {
   Tree tree;
-  Digest digest;
-  uint64_t size = 0;
+  Descriptor blob;
   Buffer chunk_table;  // as it travels beside the bootstrap; empty without chunks
   LayerReport report;
 };
 
+// What all layers of a conversion share.
+struct LayerContext {
+  const ImageStore& source;
+  ImageTarget& target;
+  WorkerPool& pool;
+  const LayerCache* cache = nullptr;  // gets what is converted
+  std::atomic<bool> stop = false;     // set by another thread: ends early
+};
+
 // Reads, verifies, builds, and gives the blob to the target. A layer whose bytes or tar are not what manifest
-// and config say is an error, found before that. `stop` set by another thread ends it early.
-Result<ConvertedLayer> convert_layer(const ImageStore& source, ImageTarget& target, const SourceLayer& layer,
-                                     const BuildOptions& options, WorkerPool& pool,
-                                     const std::atomic<bool>& stop);
+// and config say is an error, found before that.
+Result<ConvertedLayer> convert_layer(LayerContext& context, const SourceLayer& layer,
+                                     const BuildOptions& options);
+
+// The same without its source, from a blob that another conversion made with these options.
+Result<ConvertedLayer> reuse_layer(LayerContext& context, const SourceLayer& layer,
+                                   const BuildOptions& options, const KnownLayer& known);
 
 }  // namespace mkfs

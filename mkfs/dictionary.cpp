@@ -1,5 +1,7 @@
 #include "mkfs/dictionary.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "erofs-format/base/checked.h"
@@ -31,6 +33,17 @@ Dictionary::Dictionary(Tree tree) : tree_(std::move(tree)) {
     auto [known, added] = chunks_.try_emplace(key_of(chunk), id);
     if (!added && chunk.blob_index < tree_.chunks[known->second].blob_index) known->second = id;
   }
+}
+
+Digest Dictionary::identity() const {
+  Sha256 hash;
+  for (const Blob& blob : tree_.blobs) hash.update(as_bytes(blob.id));
+  for (const Chunk& chunk : tree_.chunks) {
+    std::string words = fmt::format("{} {} {} ", chunk.blob_index, chunk.index, chunk.uncompressed_size);
+    hash.update(as_bytes(words));
+    hash.update(chunk.digest.bytes);
+  }
+  return hash.digest();
 }
 
 const Chunk* Dictionary::find(const ChunkKey& key) const {

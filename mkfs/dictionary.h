@@ -37,6 +37,8 @@ class Dictionary {
   explicit Dictionary(Tree tree);
   // The chunk, or null. Safe from several threads.
   const Chunk* find(const ChunkKey& key) const;
+  // Of what it holds: builds against equal ones give equal blobs.
+  Digest identity() const;
   const std::vector<Blob>& blobs() const { return tree_.blobs; }
 
  private:

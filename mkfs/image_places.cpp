@@ -83,6 +83,19 @@ Result<std::unique_ptr<ImageTarget>> ImagePlaces::target(const ImageReference& r
   return not_supported(reference);
 }
 
+Result<std::vector<std::string>> ImagePlaces::tags(const ImageReference& place) {
+  if (place.transport == Transport::registry) {
+    TRY_ASSIGN(registry::RepositoryClient * repository, client(place));
+    return repository->tags();
+  }
+  if (place.transport != Transport::oci_layout) return std::vector<std::string>();
+  TRY_ASSIGN(LayoutFolder folder, LayoutFolder::open(place.path));
+  std::vector<std::string> names;
+  for (const Descriptor& entry : folder.index().manifests)
+    if (std::string name = entry.annotation(kRefNameAnnotation); !name.empty()) names.push_back(name);
+  return names;
+}
+
 std::string ImagePlaces::tag_of(const ImageReference& target) {
   if (target.transport != Transport::registry || !target.tag.empty()) return target.tag;
   return kDefaultTag;

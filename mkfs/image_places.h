@@ -33,6 +33,8 @@ class ImagePlaces {
   // Stores and targets do not outlive this object.
   Result<Source> source(const ImageReference& reference);
   Result<std::unique_ptr<ImageTarget>> target(const ImageReference& reference);
+  // The images of a repository or folder, by their names there.
+  Result<std::vector<std::string>> tags(const ImageReference& place);
   // The name under which publish() shows an image there.
   static std::string tag_of(const ImageReference& target);
 

@@ -11,7 +11,7 @@
 
 #include "erofs-format/base/checked.h"
 #include "erofs-format/ondisk/rafs.h"
-#include "mkfs/link_below.h"
+#include "mkfs/layer_marks.h"
 
 namespace mkfs {
 
@@ -128,6 +128,13 @@ Result<std::vector<uint32_t>> Merger::add_blobs(const MergeLayer& layer) {
   return numbers;
 }
 
+// What the layer's own builder marked, instead of a guess.
+void take_implied_mark(Inode& directory) {
+  if (!directory.xattrs || directory.xattrs->erase(kImplied) == 0) return;
+  directory.implied = true;
+  if (directory.xattrs->empty()) directory.xattrs = nullptr;
+}
+
 // Moves all of a layer into `all_`, renumbered; returns its root.
 Result<InodeId> Merger::append(MergeLayer& layer) {
   TRY_ASSIGN(std::vector<uint32_t> blobs, add_blobs(layer));
@@ -142,6 +149,7 @@ Result<InodeId> Merger::append(MergeLayer& layer) {
   layer.tree.chunks = std::vector<Chunk>();  // {} would keep the memory
   for (Inode& inode : layer.tree.inodes) {
     for (ChunkId& chunk : inode.chunks) chunk += chunk_base;
+    if (inode.is_directory()) take_implied_mark(inode);
     if (inode.is_directory() && !inode.entries) inode.entries = std::make_unique<std::vector<DirEntry>>();
     if (inode.entries)
       for (DirEntry& entry : *inode.entries) entry.inode += inode_base;

@@ -6,8 +6,8 @@
 #include <algorithm>
 
 #include "erofs-format/ondisk/erofs.h"
+#include "mkfs/layer_marks.h"
 #include "mkfs/limits.h"
-#include "mkfs/link_below.h"
 
 namespace mkfs {
 
@@ -174,8 +174,7 @@ InodeId TreeBuilder::new_link_below(const SourceEntry& entry) {
 
 Result<InodeId> TreeBuilder::add_hard_link(InodeId parent, std::string_view name, const SourceEntry& entry) {
   InodeId target = find_path(entry.hard_link_to);
-  if (target == kNoInode && options_.links_below && !entry.hard_link_to.empty())
-    target = new_link_below(entry);
+  if (target == kNoInode && options_.to_merge && !entry.hard_link_to.empty()) target = new_link_below(entry);
   if (target == kNoInode && options_.whiteouts == WhiteoutSpec::oci && is_oci_whiteout(entry.hard_link_to))
     return refuse(Code::corrupt, entry.path,
                   fmt::format("hard link to {}, which is a whiteout and has no content",
@@ -223,6 +222,7 @@ Tree TreeBuilder::finish() {
   index_ = std::vector<Slot>();  // {} would keep the memory
   for (auto& inode : tree_.inodes) {
     if (!inode.entries) continue;
+    if (inode.implied && options_.to_merge) inode.xattrs = std::make_unique<Xattrs>(Xattrs{{kImplied, "y"}});
     std::sort(inode.entries->begin(), inode.entries->end(),
               [](const DirEntry& a, const DirEntry& b) { return a.name < b.name; });
     inode.entries->shrink_to_fit();

@@ -21,7 +21,7 @@ struct TreeOptions {
   WhiteoutSpec whiteouts = WhiteoutSpec::oci;
   bool all_root = false;
   int64_t latest_mtime = std::numeric_limits<int64_t>::max();  // --source-date-epoch
-  bool links_below = false;  // a hard link may lead into a layer below (link_below.h)
+  bool to_merge = false;  // a layer, which says in xattrs what only a merge can resolve (layer_marks.h)
 };
 
 class TreeBuilder {

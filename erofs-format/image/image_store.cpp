@@ -31,6 +31,24 @@ Result<Descriptor> ImageStore::find_in_index(const Descriptor& start, const Plat
                                                  to_string(platform), seen.empty() ? "none" : seen));
 }
 
+const char* to_string(Arrival arrival) {
+  switch (arrival) {
+    case Arrival::present: return "present";
+    case Arrival::mounted: return "mounted";
+    case Arrival::copied: break;
+  }
+  return "copied";
+}
+
+Result<void> spool(ByteSource& source, const os::PendingFile& file) {
+  Buffer buffer(size_t{1} << 18);
+  for (;;) {
+    TRY_ASSIGN(size_t count, source.read(buffer));
+    if (count == 0) return {};
+    TRY(os::write_all(file.fd(), ByteView(buffer).first(count), file.temporary_path()));
+  }
+}
+
 Descriptor describe_bytes(ByteView bytes, std::string media_type) {
   Descriptor descriptor;
   descriptor.media_type = std::move(media_type);

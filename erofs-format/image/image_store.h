@@ -23,6 +23,16 @@ class ImageStore {
   virtual Result<std::unique_ptr<ByteSource>> open_blob(const Descriptor& descriptor,
                                                         const std::string& name) const = 0;
 
+  // The bytes of a blob from `offset` to its end; nobody has compared them with anything.
+  virtual Result<std::unique_ptr<ByteSource>> open_part(const Descriptor& descriptor, uint64_t offset,
+                                                        const std::string& name) const = 0;
+  // Of a repository; of other places both are empty.
+  struct Origin {
+    std::string host;
+    std::string name;
+  };
+  virtual Origin origin() const { return {}; }
+
   // Follows indexes from `start` to the manifest of the one image for `platform`. A lone manifest is taken as
   // it is.
   Result<Descriptor> find_manifest(const Descriptor& start, const Platform& platform) const;
@@ -30,6 +40,10 @@ class ImageStore {
  private:
   Result<Descriptor> find_in_index(const Descriptor& index, const Platform& platform, int depth) const;
 };
+
+// How a blob that exists elsewhere came to be at a target.
+enum class Arrival { present, mounted, copied };
+const char* to_string(Arrival arrival);
 
 // Takes everything one new image needs. Nothing is visible under a name before publish().
 class ImageTarget {
@@ -40,11 +54,16 @@ class ImageTarget {
   virtual Result<os::PendingFile> new_blob() const = 0;
   virtual Result<void> add(os::PendingFile blob, const Digest& digest, uint64_t size) = 0;
   virtual Result<Descriptor> add_bytes(ByteView bytes, std::string media_type) = 0;
+  // A blob that `from` has: nothing is moved when the target has it too, or can have it from its neighbour.
+  virtual Result<Arrival> take(const Descriptor& blob, const ImageStore& from, const std::string& name) = 0;
   // Of a blob that was there before.
   virtual Result<uint64_t> blob_size(const Digest& digest) = 0;
   // Makes `image`, whose text is `document`, visible as `tag` (empty: without a name of its own).
   virtual Result<void> publish(Descriptor image, ByteView document, const std::string& tag) = 0;
 };
+
+// Writes all of `source` into `file`.
+Result<void> spool(ByteSource& source, const os::PendingFile& file);
 
 // Media type, digest and size of `bytes`.
 Descriptor describe_bytes(ByteView bytes, std::string media_type);

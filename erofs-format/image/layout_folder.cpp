@@ -55,8 +55,7 @@ std::string blob_path(const std::string& layout, const Digest& digest) {
 
 Result<LayoutFolder> LayoutFolder::open(const std::string& path) {
   TRY(check_version(path));
-  LayoutFolder folder;
-  folder.path_ = path;
+  LayoutFolder folder(path);
   TRY_ASSIGN(folder.index_, read_index(path));
   return folder;
 }
@@ -64,17 +63,17 @@ Result<LayoutFolder> LayoutFolder::open(const std::string& path) {
 Result<Descriptor> LayoutFolder::find(const std::string& tag) const {
   if (tag.empty()) {
     if (index_.manifests.size() == 1) return index_.manifests[0];
-    if (index_.manifests.empty()) return make_error(Code::not_found, path_ + ": holds no image");
-    return make_error(Code::invalid_argument, fmt::format("{}: holds {} images, name one of: {}", path_,
+    if (index_.manifests.empty()) return make_error(Code::not_found, path() + ": holds no image");
+    return make_error(Code::invalid_argument, fmt::format("{}: holds {} images, name one of: {}", path(),
                                                           index_.manifests.size(), known_names(index_)));
   }
   for (const auto& entry : index_.manifests)
     if (entry.annotation(kRefNameAnnotation) == tag) return entry;
-  return make_error(Code::not_found, fmt::format("{}: no image '{}', there are: {}", path_, printable(tag),
+  return make_error(Code::not_found, fmt::format("{}: no image '{}', there are: {}", path(), printable(tag),
                                                  known_names(index_)));
 }
 
-Result<Buffer> LayoutFolder::read_blob(const Descriptor& descriptor, uint64_t limit) const {
+Result<Buffer> BlobFolder::read_blob(const Descriptor& descriptor, uint64_t limit) const {
   std::string path = blob_path(path_, descriptor.digest);
   TRY_ASSIGN(Buffer bytes, os::read_file(path, limit));
   if (bytes.size() != descriptor.size)
@@ -86,14 +85,21 @@ Result<Buffer> LayoutFolder::read_blob(const Descriptor& descriptor, uint64_t li
   return bytes;
 }
 
-Result<std::unique_ptr<ByteSource>> LayoutFolder::open_blob(const Descriptor& descriptor,
-                                                            const std::string& name) const {
+Result<std::unique_ptr<ByteSource>> BlobFolder::open_part(const Descriptor& descriptor, uint64_t offset,
+                                                          const std::string& name) const {
   std::string path = blob_path(path_, descriptor.digest);
   auto fd = os::open(path, O_RDONLY);
   if (!fd) return std::move(fd).error().within(name);
   TRY_ASSIGN(struct stat st, os::stat_of(fd->get(), path));
   if (!S_ISREG(st.st_mode)) return make_error(Code::corrupt, fmt::format("{}: {}: not a file", name, path));
-  return make_verified_source(make_fd_source(std::move(*fd), name), descriptor.digest, descriptor.size, name);
+  if (::lseek(fd->get(), static_cast<off_t>(offset), SEEK_SET) < 0) return errno_error(path);
+  return make_fd_source(std::move(*fd), name);
+}
+
+Result<std::unique_ptr<ByteSource>> BlobFolder::open_blob(const Descriptor& descriptor,
+                                                          const std::string& name) const {
+  TRY_ASSIGN(auto stored, open_part(descriptor, 0, name));
+  return make_verified_source(std::move(stored), descriptor.digest, descriptor.size, name);
 }
 
 Result<LayoutTransaction> LayoutTransaction::create(const std::string& path) {
@@ -140,6 +146,16 @@ Result<void> LayoutTransaction::add(os::PendingFile blob, const Digest& digest, 
   std::lock_guard lock(*mutex_);
   blobs_.push_back({std::move(blob), digest});
   return {};
+}
+
+Result<Arrival> LayoutTransaction::take(const Descriptor& blob, const ImageStore& from,
+                                        const std::string& name) {
+  if (auto here = BlobFolder(path_).open_blob(blob, name); here && drain(**here)) return Arrival::present;
+  TRY_ASSIGN(auto stored, from.open_blob(blob, name));
+  TRY_ASSIGN(os::PendingFile file, new_blob());
+  TRY(spool(*stored, file));
+  TRY(add(std::move(file), blob.digest, blob.size));
+  return Arrival::copied;
 }
 
 Result<uint64_t> LayoutTransaction::blob_size(const Digest& digest) {

@@ -13,21 +13,33 @@ namespace erofs_format {
 
 constexpr std::string_view kRefNameAnnotation = "org.opencontainers.image.ref.name";
 
-class LayoutFolder final : public ImageStore {
+// Files named by their digest, below `path`/blobs/sha256.
+class BlobFolder : public ImageStore {
  public:
-  // `path` must hold a layout of version 1.
-  static Result<LayoutFolder> open(const std::string& path);
+  explicit BlobFolder(std::string path) : path_(std::move(path)) {}
 
   const std::string& path() const { return path_; }
-  const Index& index() const { return index_; }
-  // The entry of index.json named `tag`; without a tag, the only one there is.
-  Result<Descriptor> find(const std::string& tag) const;
   Result<Buffer> read_blob(const Descriptor& descriptor, uint64_t limit = kMaxDocumentSize) const override;
   Result<std::unique_ptr<ByteSource>> open_blob(const Descriptor& descriptor,
+                                                const std::string& name) const override;
+  Result<std::unique_ptr<ByteSource>> open_part(const Descriptor& descriptor, uint64_t offset,
                                                 const std::string& name) const override;
 
  private:
   std::string path_;
+};
+
+class LayoutFolder final : public BlobFolder {
+ public:
+  // `path` must hold a layout of version 1.
+  static Result<LayoutFolder> open(const std::string& path);
+
+  const Index& index() const { return index_; }
+  // The entry of index.json named `tag`; without a tag, the only one there is.
+  Result<Descriptor> find(const std::string& tag) const;
+
+ private:
+  explicit LayoutFolder(const std::string& path) : BlobFolder(path) {}
   Index index_;
 };
 
@@ -44,6 +56,8 @@ class LayoutTransaction final : public ImageTarget {
   Result<os::PendingFile> new_blob() const override;
   Result<void> add(os::PendingFile blob, const Digest& digest, uint64_t size) override;
   Result<Descriptor> add_bytes(ByteView bytes, std::string media_type) override;
+  // A blob that is there is read and compared, as one that comes is.
+  Result<Arrival> take(const Descriptor& blob, const ImageStore& from, const std::string& name) override;
   Result<uint64_t> blob_size(const Digest& digest) override;
   // Other entries of the index stay.
   Result<void> publish(Descriptor image, ByteView document, const std::string& tag) override;

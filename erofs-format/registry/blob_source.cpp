@@ -14,8 +14,8 @@ namespace {
 
 class BlobSource final : public ByteSource {
  public:
-  BlobSource(RepositoryClient& client, const Digest& digest, uint64_t size)
-      : client_(client), digest_(digest), size_(size) {}
+  BlobSource(RepositoryClient& client, const Digest& digest, uint64_t size, uint64_t offset)
+      : client_(client), digest_(digest), size_(size), asked_(offset) {}
   BlobSource(const BlobSource&) = delete;
   BlobSource& operator=(const BlobSource&) = delete;
   // Waits until nobody writes into the pieces any more.
@@ -79,15 +79,16 @@ class BlobSource final : public ByteSource {
   RepositoryClient& client_;
   const Digest digest_;
   const uint64_t size_;
-  uint64_t asked_ = 0;
+  uint64_t asked_;    // of the blob, up to here
   size_t taken_ = 0;  // of the first piece
   std::deque<std::unique_ptr<Piece>> pieces_;
 };
 
 }  // namespace
 
-std::unique_ptr<ByteSource> make_blob_source(RepositoryClient& client, const Digest& digest, uint64_t size) {
-  return std::make_unique<BlobSource>(client, digest, size);
+std::unique_ptr<ByteSource> make_blob_source(RepositoryClient& client, const Digest& digest, uint64_t size,
+                                             uint64_t offset) {
+  return std::make_unique<BlobSource>(client, digest, size, offset);
 }
 
 }  // namespace erofs_format::registry

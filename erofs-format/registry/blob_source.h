@@ -8,8 +8,9 @@
 
 namespace erofs_format::registry {
 
-// `client` outlives it. Fails when the server's blob has another size. At most kPullAhead times
-// kPullBytes are held.
-std::unique_ptr<ByteSource> make_blob_source(RepositoryClient& client, const Digest& digest, uint64_t size);
+// From its byte `offset` on. `client` outlives it. Fails when the server's blob has another size. At most
+// kPullAhead times kPullBytes are held.
+std::unique_ptr<ByteSource> make_blob_source(RepositoryClient& client, const Digest& digest, uint64_t size,
+                                             uint64_t offset);
 
 }  // namespace erofs_format::registry

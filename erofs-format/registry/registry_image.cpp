@@ -58,14 +58,34 @@ Result<Buffer> RegistryStore::read_blob(const Descriptor& descriptor, uint64_t l
 
 Result<std::unique_ptr<ByteSource>> RegistryStore::open_blob(const Descriptor& descriptor,
                                                              const std::string& name) const {
-  return make_verified_source(client_.open_blob(descriptor.digest, descriptor.size), descriptor.digest,
-                              descriptor.size, name);
+  TRY_ASSIGN(auto stored, open_part(descriptor, 0, name));
+  return make_verified_source(std::move(stored), descriptor.digest, descriptor.size, name);
+}
+
+Result<std::unique_ptr<ByteSource>> RegistryStore::open_part(const Descriptor& descriptor, uint64_t offset,
+                                                             const std::string&) const {
+  return client_.open_blob(descriptor.digest, descriptor.size, offset);
 }
 
 Result<void> RegistryTarget::add(os::PendingFile blob, const Digest& digest, uint64_t size) {
   TRY_ASSIGN(bool sent, client_.push_blob(digest, body_of_file(blob.fd(), size, blob.temporary_path())));
   (void)sent;
   return {};
+}
+
+Result<Arrival> RegistryTarget::take(const Descriptor& blob, const ImageStore& from,
+                                     const std::string& name) {
+  if (auto size = client_.blob_size(blob.digest); size && *size == blob.size) return Arrival::present;
+  ImageStore::Origin origin = from.origin();
+  if (origin.host == client_.repository().host) {
+    TRY_ASSIGN(bool mounted, client_.mount_blob(blob.digest, origin.name));
+    if (mounted) return Arrival::mounted;
+  }
+  TRY_ASSIGN(auto stored, from.open_blob(blob, name));
+  TRY_ASSIGN(os::PendingFile file, new_blob());
+  TRY(spool(*stored, file));
+  TRY(add(std::move(file), blob.digest, blob.size));
+  return Arrival::copied;
 }
 
 Result<Descriptor> RegistryTarget::add_bytes(ByteView bytes, std::string media_type) {

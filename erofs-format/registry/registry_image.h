@@ -18,6 +18,9 @@ class RegistryStore final : public ImageStore {
   Result<Buffer> read_blob(const Descriptor& descriptor, uint64_t limit = kMaxDocumentSize) const override;
   Result<std::unique_ptr<ByteSource>> open_blob(const Descriptor& descriptor,
                                                 const std::string& name) const override;
+  Result<std::unique_ptr<ByteSource>> open_part(const Descriptor& descriptor, uint64_t offset,
+                                                const std::string& name) const override;
+  Origin origin() const override { return {client_.repository().host, client_.repository().name}; }
 
  private:
   RepositoryClient& client_;
@@ -35,6 +38,8 @@ class RegistryTarget final : public ImageTarget {
   Result<os::PendingFile> new_blob() const override { return os::PendingFile::create(work_dir_, 0600); }
   Result<void> add(os::PendingFile blob, const Digest& digest, uint64_t size) override;
   Result<Descriptor> add_bytes(ByteView bytes, std::string media_type) override;
+  // Another repository of the same registry is asked to share it.
+  Result<Arrival> take(const Descriptor& blob, const ImageStore& from, const std::string& name) override;
   Result<uint64_t> blob_size(const Digest& digest) override { return client_.blob_size(digest); }
   // Without a tag it can be had by its digest.
   Result<void> publish(Descriptor image, ByteView document, const std::string& tag) override;

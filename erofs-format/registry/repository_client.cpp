@@ -68,8 +68,16 @@ Result<Document> RepositoryClient::document(const std::string& reference) {
   return Document{std::move(answer.head.content_type), std::move(answer.text)};
 }
 
-std::unique_ptr<ByteSource> RepositoryClient::open_blob(const Digest& digest, uint64_t size) {
-  return make_blob_source(*this, digest, size);
+Result<std::vector<std::string>> RepositoryClient::tags() {
+  TRY_ASSIGN(CallTarget target, get_tags(repository_.base));
+  std::string name = target.url.public_text();
+  TRY_ASSIGN(Answer answer, call(std::move(target)).answer);
+  return parse_tags(as_bytes(answer.text), name);
+}
+
+std::unique_ptr<ByteSource> RepositoryClient::open_blob(const Digest& digest, uint64_t size,
+                                                        uint64_t offset) {
+  return make_blob_source(*this, digest, size, offset);
 }
 
 Result<uint64_t> RepositoryClient::blob_size(const Digest& digest) {
@@ -114,6 +122,17 @@ Result<bool> RepositoryClient::push_blob(const Digest& digest,
     }
   }
   return !upload.was_there();
+}
+
+// Without the blob the registry opens an upload instead, which is left to expire there.
+Result<bool> RepositoryClient::mount_blob(const Digest& digest, const std::string& from) {
+  CallTarget target;
+  target.method = Method::post;
+  TRY_ASSIGN(target.url, mount_url(repository_.base, digest, from));
+  Outcome outcome = call(std::move(target));
+  if (outcome.answer) return outcome.answer->head.status == kCreated;
+  if (outcome.may_pass) return std::move(outcome.answer).error();
+  return false;
 }
 
 Result<void> RepositoryClient::push_document(const std::string& reference, const Document& document) {

@@ -28,14 +28,18 @@ class RepositoryClient {
 
   // `reference`: a tag, or "sha256:…". An error when the server itself names another digest for it.
   Result<Document> document(const std::string& reference);
-  // A blob's bytes in order, some ranges ahead of the reader. Not compared with the digest; that there are
-  // `size` bytes and no more is.
-  std::unique_ptr<ByteSource> open_blob(const Digest& digest, uint64_t size);
+  // The names of its images, in the server's order; as many as the server tells at once.
+  Result<std::vector<std::string>> tags();
+  // A blob's bytes in order from `offset` on, some ranges ahead of the reader. Not compared with the digest;
+  // that there are `size` bytes and no more is.
+  std::unique_ptr<ByteSource> open_blob(const Digest& digest, uint64_t size, uint64_t offset = 0);
   // Its size; Code::not_found when it is not there.
   Result<uint64_t> blob_size(const Digest& digest);
 
   // Whether it had to be sent.
   Result<bool> push_blob(const Digest& digest, const std::shared_ptr<const RequestBody>& blob);
+  // Asks the registry to share a blob of its repository `from`; false when it will not.
+  Result<bool> mount_blob(const Digest& digest, const std::string& from);
   Result<void> push_document(const std::string& reference, const Document& document);
 
   // What came of a call.

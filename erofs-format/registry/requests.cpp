@@ -35,6 +35,31 @@ Result<CallTarget> put_document(const Url& base, const std::string& reference, c
   return target;
 }
 
+Result<CallTarget> get_tags(const Url& base) {
+  CallTarget target;
+  TRY_ASSIGN(target.url, join_url(base, "tags/list"));
+  target.accept = "application/json";
+  target.text_limit = kMaxDocumentBytes;
+  return target;
+}
+
+Result<std::vector<std::string>> parse_tags(ByteView json, const std::string& name) {
+  TRY_ASSIGN(Json document, parse_document(json, name));
+  std::vector<std::string> tags;
+  TRY(JsonField(document, name).member("tags").for_each([&](const JsonField& element) -> Result<void> {
+    TRY_ASSIGN(std::string tag, element.text());
+    if (check_reference(tag)) tags.push_back(std::move(tag));
+    return {};
+  }));
+  return tags;
+}
+
+Result<Url> mount_url(const Url& base, const Digest& digest, const std::string& from) {
+  TRY_ASSIGN(Url url, join_url(base, "blobs/uploads/"));
+  TRY_ASSIGN(url, add_query(url, "mount", digest_text(digest)));
+  return add_query(url, "from", from);
+}
+
 Result<Url> blob_url(const Url& base, const Digest& digest) {
   return join_url(base, "blobs/" + digest_text(digest));
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "erofs-format/ondisk/rafs.h"
+#include "mkfs/layer_marks.h"
 
 using namespace mkfs;
 
@@ -177,6 +178,18 @@ TEST_CASE("a directory only implied by its content takes the attributes below") 
   CHECK(paths(*tree) == "d d/x d/y d/z e ");
   CHECK(at(*tree, "d").mode == (S_IFDIR | 01777));
   CHECK(tree->inodes[0].mode == (S_IFDIR | 0700));
+}
+
+TEST_CASE("a directory marked as implied loses the mark and takes the attributes below") {
+  LayerBuilder lower('1'), upper('2');
+  lower.directory("d", 0700).file("d/x");
+  upper.directory("d").file("d/y");
+  for (Inode& inode : upper.tree().inodes)
+    if (inode.is_directory()) inode.xattrs = std::make_unique<Xattrs>(Xattrs{{kImplied, "y"}});
+  auto tree = merged({.guess_implied = false}, lower, upper);
+  REQUIRE(tree);
+  for (const Inode& inode : tree->inodes) CHECK_FALSE(inode.xattrs);
+  CHECK(at(*tree, "d").mode == (S_IFDIR | 0700));
 }
 
 TEST_CASE("made-up attributes are taken for implied only when asked to guess") {

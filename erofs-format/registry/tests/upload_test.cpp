@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "erofs-format/registry/requests.h"
 #include "erofs-format/registry/upload.h"
 
 using namespace erofs_format;
@@ -86,4 +87,16 @@ TEST_CASE("upload: after a failed send from the start, and what arrived in spite
   CHECK(upload.method() == Method::head);
   REQUIRE(upload.accepted(answer(200), *upload.url(), Reach::network));
   CHECK(upload.step() == Upload::Step::done);
+}
+
+TEST_CASE("upload: a blob of another repository of the registry") {
+  CHECK(mount_url(kRepository.base, kDigest, "c/d&e")->text ==
+        kOpenUrl + "?mount=sha256%3a" + to_hex(kDigest) + "&from=c%2fd%26e");
+}
+
+TEST_CASE("tags: those of the list that are tags") {
+  auto tags = [](std::string_view json) { return parse_tags(as_bytes(json), "list"); };
+  CHECK(*tags(R"({"name":"a/b","tags":["v1","../x","v2"]})") == std::vector<std::string>{"v1", "v2"});
+  CHECK(tags(R"({"name":"a/b","tags":null})")->empty());
+  for (const char* bad : {R"({"tags":[1]})", R"({"tags":{}})", "[]", ""}) CHECK_FALSE(tags(bad));
 }
