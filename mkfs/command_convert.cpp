@@ -24,6 +24,7 @@ constexpr Option kOwnOptions[] = {
     {"reuse", 0, "IMAGE", "take layers converted before from there too, not only from the target's images"},
     {"cache", 0, "DIR", "keep converted layers there, and take them from there"},
     {"no-reuse", 0, "", "convert every layer anew"},
+    {"progress", 0, "auto|plain|none", "what is shown of each layer on stderr (auto)"},
     {"dedupe", 0, "layer|image", "image: a chunk of a lower layer is not stored again (layer)"},
 };
 
@@ -64,6 +65,10 @@ Result<ConvertOptions> convert_options(const Arguments& arguments, std::unique_p
   if (auto text = arguments.value("platform")) {
     TRY_ASSIGN(options.platform, parse_platform(*text));
   }
+  std::string progress = arguments.value_or("progress", "auto");
+  if (progress != "auto" && progress != "plain" && progress != "none")
+    return usage_error(fmt::format("--progress: '{}' is not auto, plain or none", printable(progress)));
+  options.progress = ProgressDisplay::style_of(progress);
   options.reuse = !arguments.has("no-reuse");
   options.cache = arguments.value_or("cache", "");
   for (const std::string& text : arguments.values("reuse")) {
@@ -96,6 +101,8 @@ std::string report_json(const ConvertReport& report, double seconds) {
                                     {"blob_digest", digest_text(layer.blob.digest)},
                                     {"blob_size", layer.blob.size}};
     entry["reused"] = layer.reused ? nlohmann::ordered_json(to_string(*layer.reused)) : nullptr;
+    entry["pulled"] = layer.pulled;
+    entry["pushed"] = layer.pushed;
     entry.update(counters_json(layer.counters));
     layers.push_back(std::move(entry));
     all.files += layer.counters.files;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <deque>
 #include <memory>
 #include <set>
 #include <thread>
@@ -55,30 +56,27 @@ Result<SourceImage> open_source(ImagePlaces::Source source, const ConvertOptions
   return image;
 }
 
-std::vector<SourceLayer> source_layers(const SourceImage& image) {
-  std::vector<SourceLayer> layers;
-  for (size_t i = 0; i < image.manifest.layers.size(); i++) {
-    const Descriptor& descriptor = image.manifest.layers[i];
-    layers.push_back({descriptor, image.config.diff_ids[i],
-                      fmt::format("layer {} ({})", i + 1, digest_text(descriptor.digest))});
-  }
-  return layers;
-}
-
 // Layers in parallel, sharing one pool.
 class LayerRun {
  public:
   LayerRun(const SourceImage& image, ImageTarget& target, const ConvertOptions& options,
            const KnownLayers& known, const LayerCache* cache)
-      : options_(options),
-        layers_(source_layers(image)),
-        known_(known),
-        pool_(options.jobs),
-        context_{*image.store, target, pool_, cache} {
+      : options_(options), known_(known), pool_(options.jobs), context_{*image.store, target, pool_, cache} {
+    for (size_t i = 0; i < image.manifest.layers.size(); i++) {
+      const Descriptor& descriptor = image.manifest.layers[i];
+      LayerProgress& progress = progress_.emplace_back();
+      progress.label = fmt::format("layer {} ({})", i + 1, to_hex(descriptor.digest).substr(0, 12));
+      progress.source_size = descriptor.size;
+      layers_.push_back({descriptor, image.config.diff_ids[i],
+                         fmt::format("layer {} ({})", i + 1, digest_text(descriptor.digest)), progress});
+    }
     done_.resize(layers_.size());
   }
 
   Result<std::vector<ConvertedLayer>> run() {
+    std::vector<LayerProgress*> shown;
+    for (LayerProgress& progress : progress_) shown.push_back(&progress);
+    ProgressDisplay display(options_.progress, std::move(shown));
     // With lower layers as dictionary each has to wait for those below it.
     size_t at_once = options_.dedupe_image ? 1 : std::min({options_.jobs, layers_.size(), kLayersAtOnce});
     std::vector<std::thread> threads;
@@ -94,13 +92,22 @@ class LayerRun {
       BuildOptions build = options_.build;
       std::unique_ptr<Dictionary> lower = lower_layers();
       if (lower) build.chunks.dictionary = lower.get();
+      layers_[i].progress.state = LayerProgress::State::active;
       done_[i].emplace(make_layer(layers_[i], build));
+      tell_end(layers_[i].progress, *done_[i]);
       if (!*done_[i]) {
         context_.stop = true;
       } else if (options_.dedupe_image) {
         add_chunks(lower_, (*done_[i])->tree);
       }
     }
+  }
+
+  static void tell_end(LayerProgress& progress, const Result<ConvertedLayer>& layer) {
+    progress.outcome = !layer                 ? "not converted"
+                       : layer->report.reused ? fmt::format("reused ({})", to_string(*layer->report.reused))
+                                              : "converted";
+    progress.state = LayerProgress::State::done;
   }
 
   // An earlier conversion's layer that does not serve is made once more.
@@ -140,6 +147,7 @@ class LayerRun {
   }
 
   const ConvertOptions& options_;
+  std::deque<LayerProgress> progress_;
   std::vector<SourceLayer> layers_;
   std::vector<std::optional<Result<ConvertedLayer>>> done_;
   Tree lower_;  // blobs and chunks of the layers so far, for --dedupe image

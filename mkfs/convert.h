@@ -11,6 +11,7 @@
 #include "erofs-format/image/reference.h"
 #include "mkfs/build.h"
 #include "mkfs/image_places.h"
+#include "mkfs/progress.h"
 
 namespace mkfs {
 
@@ -23,6 +24,7 @@ struct ConvertOptions {
   bool dedupe_image = false;          // lower layers are the dictionary of those above them
   std::vector<std::string> prefetch;  // patterns
   RegistryOptions registry;
+  ProgressDisplay::Style progress = ProgressDisplay::Style::none;
   bool reuse = true;                    // layers that were converted before
   std::vector<ImageReference> similar;  // images whose layers may serve, besides the target's
   std::string cache;                    // folder that keeps converted layers; empty = none
@@ -34,6 +36,8 @@ struct LayerReport {
   Descriptor blob;
   BuildCounters counters;         // zero when it was not converted now
   std::optional<Arrival> reused;  // how the blob of an earlier conversion came to the target
+  uint64_t pulled = 0;            // bytes of the source
+  uint64_t pushed = 0;            // bytes of the blob that the target lacked
 };
 
 struct ConvertReport {

@@ -16,18 +16,22 @@ namespace {
 constexpr size_t kReadAheadBuffer = size_t{1} << 20;
 constexpr size_t kReadAheadDepth = 4;
 
-// Ends a build when another layer has failed.
-class StoppableSource : public ByteSource {
+// Counts what is read, and ends a build when another layer has failed.
+class WatchedSource : public ByteSource {
  public:
-  StoppableSource(std::unique_ptr<ByteSource> source, const std::atomic<bool>& stop)
-      : source_(std::move(source)), stop_(stop) {}
+  WatchedSource(std::unique_ptr<ByteSource> source, std::atomic<uint64_t>& count,
+                const std::atomic<bool>& stop)
+      : source_(std::move(source)), count_(count), stop_(stop) {}
   Result<size_t> read(MutableBytes into) override {
     if (stop_) return make_error(Code::cancelled, "stopped");
-    return source_->read(into);
+    TRY_ASSIGN(size_t bytes, source_->read(into));
+    count_ += bytes;
+    return bytes;
   }
 
  private:
   std::unique_ptr<ByteSource> source_;
+  std::atomic<uint64_t>& count_;
   const std::atomic<bool>& stop_;
 };
 
@@ -44,9 +48,10 @@ Result<void> check_media_type(const SourceLayer& layer) {
 // The tar inside: both what is stored and what comes out are verified at their end.
 Result<std::unique_ptr<ByteSource>> open_tar(const LayerContext& context, const SourceLayer& layer) {
   TRY_ASSIGN(auto stored, context.source.open_blob(layer.descriptor, layer.name));
-  stored = std::make_unique<StoppableSource>(std::move(stored), context.stop);
+  stored = std::make_unique<WatchedSource>(std::move(stored), layer.progress.pulled, context.stop);
   TRY_ASSIGN(auto tar, make_sniffing_source(std::move(stored), layer.name));
   tar = make_verified_source(std::move(tar), layer.diff_id, std::nullopt, layer.name + ": uncompressed");
+  tar = std::make_unique<WatchedSource>(std::move(tar), layer.progress.converted, context.stop);
   return make_read_ahead_source(std::move(tar), kReadAheadBuffer, kReadAheadDepth);
 }
 
@@ -92,6 +97,14 @@ Result<LayerMetadata> metadata_in(const os::PendingFile& file, const Descriptor&
 
 }  // namespace
 
+Moved pushing(LayerContext& context, LayerProgress& progress) {
+  return [&context, &progress](uint64_t bytes) -> Result<void> {
+    progress.pushed = bytes;
+    if (context.stop) return make_error(Code::cancelled, "stopped");
+    return {};
+  };
+}
+
 Result<ConvertedLayer> convert_layer(LayerContext& context, const SourceLayer& layer,
                                      const BuildOptions& options) {
   TRY(check_media_type(layer));
@@ -110,8 +123,11 @@ Result<ConvertedLayer> convert_layer(LayerContext& context, const SourceLayer& l
   LayerIdentity identity = {layer.diff_id, build_words(options)};
   annotate(converted.blob, identity, metadata);
   if (context.cache) TRY(context.cache->add(identity, converted.blob, file.fd()));
-  TRY(context.target.add(std::move(file), converted.blob.digest, converted.blob.size));
-  converted.report = {layer.descriptor, converted.blob, built->counters, std::nullopt};
+  layer.progress.blob_size = converted.blob.size;
+  TRY(context.target.add(std::move(file), converted.blob.digest, converted.blob.size,
+                         pushing(context, layer.progress)));
+  converted.report = {layer.descriptor, converted.blob,        built->counters,
+                      std::nullopt,     layer.progress.pulled, layer.progress.pushed};
   return converted;
 }
 

@@ -6,6 +6,7 @@
 
 #include "mkfs/convert.h"
 #include "mkfs/layer_cache.h"
+#include "mkfs/progress.h"
 
 namespace mkfs {
 
@@ -13,6 +14,7 @@ struct SourceLayer {
   Descriptor descriptor;
   Digest diff_id;    // SHA-256 of the tar
   std::string name;  // for messages
+  LayerProgress& progress;
 };
 
 struct ConvertedLayer {
@@ -30,6 +32,9 @@ struct LayerContext {
   const LayerCache* cache = nullptr;  // gets what is converted
   std::atomic<bool> stop = false;     // set by another thread: ends early
 };
+
+// For a blob on its way to the target.
+Moved pushing(LayerContext& context, LayerProgress& progress);
 
 // Reads, verifies, builds, and gives the blob to the target. A layer whose bytes or tar are not what manifest
 // and config say is an error, found before that.

@@ -73,8 +73,9 @@ Result<ConvertedLayer> reuse_layer(LayerContext& context, const SourceLayer& lay
     if (blob.id != to_hex(known.blob.digest)) continue;
     TRY_ASSIGN(reused.chunk_table, cached_chunk_table(blob, fd.get(), name));
   }
-  TRY_ASSIGN(Arrival arrival, context.target.take(known.blob, *known.store, name));
-  reused.report = {layer.descriptor, known.blob, {}, arrival};
+  TRY_ASSIGN(Arrival arrival,
+             context.target.take(known.blob, *known.store, name, pushing(context, layer.progress)));
+  reused.report = {layer.descriptor, known.blob, {}, arrival, 0, layer.progress.pushed};
   return reused;
 }
 

@@ -1,6 +1,7 @@
 // Where images are read from and written to: a layout folder here, a registry in `erofs-format/registry`.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -45,6 +46,10 @@ class ImageStore {
 enum class Arrival { present, mounted, copied };
 const char* to_string(Arrival arrival);
 
+// Called while a blob is on its way, perhaps on another thread: how many of its bytes are there. An error
+// ends it.
+using Moved = std::function<Result<void>(uint64_t bytes)>;
+
 // Takes everything one new image needs. Nothing is visible under a name before publish().
 class ImageTarget {
  public:
@@ -52,10 +57,11 @@ class ImageTarget {
 
   // A file to fill, to be given back with add(). Both are safe from several threads.
   virtual Result<os::PendingFile> new_blob() const = 0;
-  virtual Result<void> add(os::PendingFile blob, const Digest& digest, uint64_t size) = 0;
+  virtual Result<void> add(os::PendingFile blob, const Digest& digest, uint64_t size, const Moved& moved) = 0;
   virtual Result<Descriptor> add_bytes(ByteView bytes, std::string media_type) = 0;
   // A blob that `from` has: nothing is moved when the target has it too, or can have it from its neighbour.
-  virtual Result<Arrival> take(const Descriptor& blob, const ImageStore& from, const std::string& name) = 0;
+  virtual Result<Arrival> take(const Descriptor& blob, const ImageStore& from, const std::string& name,
+                               const Moved& moved) = 0;
   // Of a blob that was there before.
   virtual Result<uint64_t> blob_size(const Digest& digest) = 0;
   // Makes `image`, whose text is `document`, visible as `tag` (empty: without a name of its own).

@@ -142,19 +142,21 @@ Result<os::PendingFile> LayoutTransaction::new_blob() const {
   return os::PendingFile::create(path_ + kBlobFolder);
 }
 
-Result<void> LayoutTransaction::add(os::PendingFile blob, const Digest& digest, uint64_t) {
+Result<void> LayoutTransaction::add(os::PendingFile blob, const Digest& digest, uint64_t size,
+                                    const Moved& moved) {
+  TRY(moved(size));
   std::lock_guard lock(*mutex_);
   blobs_.push_back({std::move(blob), digest});
   return {};
 }
 
 Result<Arrival> LayoutTransaction::take(const Descriptor& blob, const ImageStore& from,
-                                        const std::string& name) {
+                                        const std::string& name, const Moved& moved) {
   if (auto here = BlobFolder(path_).open_blob(blob, name); here && drain(**here)) return Arrival::present;
   TRY_ASSIGN(auto stored, from.open_blob(blob, name));
   TRY_ASSIGN(os::PendingFile file, new_blob());
   TRY(spool(*stored, file));
-  TRY(add(std::move(file), blob.digest, blob.size));
+  TRY(add(std::move(file), blob.digest, blob.size, moved));
   return Arrival::copied;
 }
 
@@ -169,7 +171,7 @@ Result<Descriptor> LayoutTransaction::add_bytes(ByteView bytes, std::string medi
   Descriptor descriptor = describe_bytes(bytes, std::move(media_type));
   TRY_ASSIGN(os::PendingFile file, new_blob());
   TRY(os::write_all(file.fd(), bytes, file.temporary_path()));
-  TRY(add(std::move(file), descriptor.digest, descriptor.size));
+  TRY(add(std::move(file), descriptor.digest, descriptor.size, [](uint64_t) { return Result<void>(); }));
   return descriptor;
 }
 

@@ -54,10 +54,11 @@ class LayoutTransaction final : public ImageTarget {
   ~LayoutTransaction() override;
 
   Result<os::PendingFile> new_blob() const override;
-  Result<void> add(os::PendingFile blob, const Digest& digest, uint64_t size) override;
+  Result<void> add(os::PendingFile blob, const Digest& digest, uint64_t size, const Moved& moved) override;
   Result<Descriptor> add_bytes(ByteView bytes, std::string media_type) override;
   // A blob that is there is read and compared, as one that comes is.
-  Result<Arrival> take(const Descriptor& blob, const ImageStore& from, const std::string& name) override;
+  Result<Arrival> take(const Descriptor& blob, const ImageStore& from, const std::string& name,
+                       const Moved& moved) override;
   Result<uint64_t> blob_size(const Digest& digest) override;
   // Other entries of the index stay.
   Result<void> publish(Descriptor image, ByteView document, const std::string& tag) override;

@@ -67,14 +67,20 @@ Result<std::unique_ptr<ByteSource>> RegistryStore::open_part(const Descriptor& d
   return client_.open_blob(descriptor.digest, descriptor.size, offset);
 }
 
-Result<void> RegistryTarget::add(os::PendingFile blob, const Digest& digest, uint64_t size) {
-  TRY_ASSIGN(bool sent, client_.push_blob(digest, body_of_file(blob.fd(), size, blob.temporary_path())));
+Result<void> RegistryTarget::add(os::PendingFile blob, const Digest& digest, uint64_t size,
+                                 const Moved& moved) {
+  auto body = std::make_shared<RequestBody>(*body_of_file(blob.fd(), size, blob.temporary_path()));
+  body->read = [read = std::move(body->read), moved](uint64_t offset, MutableBytes into) -> Result<void> {
+    TRY(read(offset, into));
+    return moved(offset + into.size());
+  };
+  TRY_ASSIGN(bool sent, client_.push_blob(digest, std::move(body)));
   (void)sent;
   return {};
 }
 
-Result<Arrival> RegistryTarget::take(const Descriptor& blob, const ImageStore& from,
-                                     const std::string& name) {
+Result<Arrival> RegistryTarget::take(const Descriptor& blob, const ImageStore& from, const std::string& name,
+                                     const Moved& moved) {
   if (auto size = client_.blob_size(blob.digest); size && *size == blob.size) return Arrival::present;
   ImageStore::Origin origin = from.origin();
   if (origin.host == client_.repository().host) {
@@ -84,7 +90,7 @@ Result<Arrival> RegistryTarget::take(const Descriptor& blob, const ImageStore& f
   TRY_ASSIGN(auto stored, from.open_blob(blob, name));
   TRY_ASSIGN(os::PendingFile file, new_blob());
   TRY(spool(*stored, file));
-  TRY(add(std::move(file), blob.digest, blob.size));
+  TRY(add(std::move(file), blob.digest, blob.size, moved));
   return Arrival::copied;
 }
 

@@ -36,10 +36,11 @@ class RegistryTarget final : public ImageTarget {
       : client_(client), work_dir_(std::move(work_dir)) {}
 
   Result<os::PendingFile> new_blob() const override { return os::PendingFile::create(work_dir_, 0600); }
-  Result<void> add(os::PendingFile blob, const Digest& digest, uint64_t size) override;
+  Result<void> add(os::PendingFile blob, const Digest& digest, uint64_t size, const Moved& moved) override;
   Result<Descriptor> add_bytes(ByteView bytes, std::string media_type) override;
   // Another repository of the same registry is asked to share it.
-  Result<Arrival> take(const Descriptor& blob, const ImageStore& from, const std::string& name) override;
+  Result<Arrival> take(const Descriptor& blob, const ImageStore& from, const std::string& name,
+                       const Moved& moved) override;
   Result<uint64_t> blob_size(const Digest& digest) override { return client_.blob_size(digest); }
   // Without a tag it can be had by its digest.
   Result<void> publish(Descriptor image, ByteView document, const std::string& tag) override;
