@@ -263,6 +263,16 @@ def mount_from_cookies(bootstrap, devices, mountpoint):
 
 # --- the daemon -----------------------------------------------------------------------------------------------------
 
+def status_of(process):
+    """The lines of /proc/PID/status, by their names."""
+    with open(f"/proc/{process}/status", encoding="ascii") as lines:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in lines if ":\t" in line)
+
+
+def status_bytes(process, name):
+    return int(status_of(process)[name].split()[0]) << 10
+
+
 class Daemon:
     """`fscached serve` with a root and a socket of its own. Use as a context manager."""
 
@@ -383,9 +393,17 @@ class Daemon:
     def listed(self):
         return json.loads(self.call("list", "--json").stdout)
 
-    def log_tail(self):
+    def log_size(self):
+        return os.path.getsize(self.log_path)
+
+    def log(self, since=0):
+        """What it said behind the first `since` bytes."""
         with open(self.log_path, encoding="utf-8", errors="backslashreplace") as log:
-            return log.read()[-3000:].strip()
+            log.seek(since)
+            return log.read()
+
+    def log_tail(self):
+        return self.log()[-3000:].strip()
 
     def call(self, command, *arguments, ok=(0,)):
         return run([FSCACHED, command, "--socket", self.socket, *arguments], ok=ok)
