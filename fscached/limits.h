@@ -24,8 +24,8 @@ inline constexpr uint64_t kLookAgainNs = 50'000;    // for the next event, after
 inline constexpr size_t kMaxOrphanCandidates = 64;  // objects an event of unknown object is served for
 inline constexpr uint32_t kMaxPendingReads =
     16384;  // of cachefiles, as kMaxPendingEvents; opening waits behind them
-inline constexpr uint64_t kMaxDescriptors = 1
-                                            << 16;  // of the worker: one for each pending event, and its own
+inline constexpr uint64_t kMaxDescriptors = 1 << 16;  // of keeper and worker each
+inline constexpr uint64_t kOwnDescriptors = 256;      // of the worker, besides one for each pending event
 
 // --- keeper ---
 inline constexpr char kCachefilesFolder[] = "cachefiles";  // below the root: the kernel's
@@ -35,12 +35,13 @@ inline constexpr uint32_t kMaxMounts = 4096;      // images mounted or added
 inline constexpr uint32_t kMaxDataFiles = 16384;  // blobs they use, with fanotify
 inline constexpr size_t kCanaryBytes = 4096;
 inline constexpr int kMountTimeoutMs = 90'000;
-inline constexpr int kKeeperTickMs = 1'000;        // how often it looks for superblocks the kernel let go
-inline constexpr int kReplacementWaitMs = 10'000;  // a new worker takes over what a hanging one held up
-inline constexpr int kTryProgramMs = 10'000;       // what is to take our place says that it can
-inline constexpr int kHandOverMs = 10'000;         // of the worker to save what it has
-inline constexpr int kOldWorkerWaitMs = 30'000;    // for one that outlived its keeper, killed
-inline constexpr int kReleaseWaitMs = 1'000;       // the kernel ends a superblock soon after the unmount
+inline constexpr int kKeeperTickMs = 1'000;         // how often it looks for superblocks the kernel let go
+inline constexpr int kReplacementWaitMs = 10'000;   // a new worker takes over what a hanging one held up
+inline constexpr int kTryProgramMs = 10'000;        // what is to take our place says that it can
+inline constexpr int kHandOverMs = 10'000;          // of the worker to answer commands and save what it has
+inline constexpr uint64_t kLastCommandsMs = 2'000;  // of these the commands, which are cut off then
+inline constexpr int kOldWorkerWaitMs = 30'000;     // for one that outlived its keeper, killed
+inline constexpr int kReleaseWaitMs = 1'000;        // the kernel ends a superblock soon after the unmount
 inline constexpr uint64_t kRestartDelayFirstMs = 50;
 inline constexpr uint64_t kRestartDelayMaxMs = 5'000;
 inline constexpr uint64_t kWorkerStopTimeoutMs = 30'000;

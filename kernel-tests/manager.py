@@ -4,6 +4,7 @@ name and hands them to the next start. systemd itself cannot run in a test."""
 import contextlib
 import fcntl
 import os
+import select
 import shlex
 import signal
 import socket
@@ -25,14 +26,21 @@ class Store:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
         self.socket.bind(path)
+        self.socket.setblocking(False)
         threading.Thread(target=self.listen, daemon=True).start()
 
     def listen(self):
         while True:
-            message, numbers, _, _ = socket.recv_fds(self.socket, 4096, 8)
-            fields = dict(line.split("=", 1) for line in message.decode().splitlines())
+            select.select([self.socket], [], [])
             with self.lock:
-                self.handle(fields, numbers)
+                self.take_messages()
+
+    def take_messages(self):
+        """All that came: as systemd does before it looks who died."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                message, numbers, _, _ = socket.recv_fds(self.socket, 4096, 8)
+                self.handle(dict(line.split("=", 1) for line in message.decode().splitlines()), numbers)
 
     def handle(self, fields, numbers):
         if "FDSTORE" in fields:
@@ -79,11 +87,13 @@ class Daemon(lib.Daemon):
 
     def launch(self, log):
         with self.store.lock:
+            self.store.take_messages()
             kept = list(self.store.descriptors)
-            moves = " ".join(f"{3 + place}<&{number} {number}<&-" for place, (_, number) in enumerate(kept))
+            # One at a time: what bash saves of several lies at 10 and above.
+            moves = "; ".join(f"exec {3 + place}<&{number}; exec {number}<&-" for place, (_, number) in enumerate(kept))
             names = ":".join(name for name, _ in kept)
             words = shlex.join(self.command())
-            script = f"exec {moves}; export LISTEN_PID=$$ LISTEN_FDS={len(kept)} LISTEN_FDNAMES={names}; exec {words}"
+            script = f"{moves or ':'}; export LISTEN_PID=$$ LISTEN_FDS={len(kept)} LISTEN_FDNAMES={names}; exec {words}"
             return subprocess.Popen(["bash", "-c", script], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                     pass_fds=[number for _, number in kept], env={**os.environ, "NOTIFY_SOCKET": self.store.path})
 
@@ -102,3 +112,37 @@ class Daemon(lib.Daemon):
     def kill_keeper(self):
         os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+
+class Supervised(Daemon):
+    """A keeper that ends is started again at once."""
+
+    def __enter__(self):
+        self.starts, self.is_over = 1, False
+        super().__enter__()
+        self.watcher = threading.Thread(target=self.watch)
+        self.watcher.start()
+        return self
+
+    def watch(self):
+        while True:
+            self.process.wait()
+            if self.is_over:
+                return
+            with open(self.log_path, "ab") as log:
+                self.process = self.launch(log)
+            self.starts += 1
+
+    def upgrade(self):
+        self.process.send_signal(signal.SIGHUP)
+
+    def worker(self):
+        """None also while no keeper lives."""
+        with contextlib.suppress(FileNotFoundError):
+            return super().worker()
+        return None
+
+    def stop(self):
+        self.is_over = True
+        super().stop()
+        self.watcher.join()

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <sstream>
 #include <thread>
 
 #include "erofs-format/base/log.h"
@@ -13,6 +14,7 @@
 #include "erofs-format/registry/credential_files.h"
 #include "fscached/control/mount_record.h"
 #include "fscached/fault_point.h"
+#include "fscached/keeper/leftovers.h"
 
 namespace fscached {
 
@@ -38,6 +40,17 @@ StorageOptions storage_options(const Config& config) {
   options.stall_timeout_s = config.stall_timeout_s;
   options.read_timeout_ms = config.read_timeout_ms;
   return options;
+}
+
+// As the keeper wrote them down; nobody can serve them.
+std::vector<std::string> read_detached() {
+  constexpr uint64_t kMaxBytes = 64 << 20;
+  std::vector<std::string> mountpoints;
+  auto bytes = os::read_file(keeper::kDetachedFile, kMaxBytes);
+  if (!bytes) return mountpoints;
+  std::istringstream text{std::string(as_text(*bytes))};
+  for (std::string one; std::getline(text, one, '\0');) mountpoints.push_back(std::move(one));
+  return mountpoints;
 }
 
 void log_error(const Error& error) { log_line(LogLevel::error, "daemon", error.message); }
@@ -249,7 +262,7 @@ void Daemon::restore_image(const Message& mount) {
 
 void Daemon::restore(KeeperLink::Introduction introduction) {
   last_mount_ = introduction.last_mount;
-  detached_ = std::move(introduction.detached);
+  detached_ = read_detached();
   os::remove_abandoned(backend_->presence_folder());
   backend_->restore(loop_, *this, std::move(introduction.files));
   for (const keeper::Received& mount : introduction.mounts) restore_image(mount.message);
@@ -299,9 +312,20 @@ void Daemon::stop() {
   exit_when_saved();
 }
 
-// Requests are answered meanwhile. What is under way when everything is saved is left as by a worker that
-// dies.
+// Requests of the kernel are answered meanwhile; new commands wait for the successor.
 void Daemon::hand_over() {
+  gate_.close();
+  save_when_answered(loop_.now_ns() + kLastCommandsMs * 1'000'000);
+}
+
+void Daemon::save_when_answered(uint64_t deadline_ns) {
+  constexpr uint64_t kLookAgainMs = 10;
+  if (gate_.inside() == 0 || loop_.now_ns() > deadline_ns) return save_and_exit();
+  loop_.after_ms(kLookAgainMs, [this, deadline_ns](int32_t) { save_when_answered(deadline_ns); });
+}
+
+// What is under way when everything is saved is left as by a worker that dies.
+void Daemon::save_and_exit() {
   auto unsaved = std::make_shared<size_t>(1);
   auto saved = [unsaved](const Result<void>&) {
     if (--*unsaved == 0) _exit(0);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "fscached/control/config.h"
+#include "fscached/control/connection_gate.h"
 #include "fscached/keeper/keeper_link.h"
 #include "fscached/kernel/kernel_backend.h"
 #include "fscached/object/blob_object.h"
@@ -75,6 +76,8 @@ class Daemon final : public KernelSink {
   std::map<ObjectId, std::shared_ptr<BlobObject>>& objects() { return objects_; }
   KeeperLink& keeper() { return link_; }
   KernelBackend& backend() { return *backend_; }
+  // Any thread.
+  ConnectionGate& gate() { return gate_; }
   // Starts what follows a mount: marks of complete blobs go, the rest may come in the background.
   void image_shown(uint32_t id);
 
@@ -99,6 +102,8 @@ class Daemon final : public KernelSink {
   void save_changes();
   void stop();
   void hand_over();
+  void save_when_answered(uint64_t deadline_ns);
+  void save_and_exit();
   void exit_when_saved();
   void complete_in_background(ObjectId id);
   ObjectEnvironment environment();
@@ -118,6 +123,7 @@ class Daemon final : public KernelSink {
   // Presence files that are being written because their blobs were let go; who waits to attach those again.
   std::map<std::string, std::vector<std::function<void()>>> releasing_;
   bool stopping_ = false;
+  ConnectionGate gate_;
   uint64_t started_ns_ = 0;
   DecodePool pool_;  // last: its threads end before what they use
 };

@@ -1,9 +1,8 @@
 #include "fscached/control/server.h"
 
-#include <sys/socket.h>
+#include <poll.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <thread>
 
 #include "erofs-format/base/log.h"
@@ -13,8 +12,6 @@
 namespace fscached {
 
 namespace {
-
-std::atomic<unsigned> connections{0};
 
 Result<json> dispatch(Daemon& daemon, const json& request, os::UniqueFd descriptor,
                       const Progress& progress) {
@@ -50,24 +47,32 @@ void serve_connection(Daemon& daemon, os::UniqueFd socket) {
   (void)line.write(result ? json{{"result", *result}} : error_reply(result.error()));
 }
 
-void accept_loop(Daemon& daemon, int listener) {
-  for (;;) {
-    os::UniqueFd socket(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
-    if (!socket.valid()) {
-      if (errno != EINTR && errno != ECONNABORTED)
-        std::this_thread::sleep_for(std::chrono::milliseconds(100));
-      continue;
-    }
-    if (connections.fetch_add(1) >= kMaxControlConnections) {
-      connections--;
+// False: no more are let in.
+bool accept_one(Daemon& daemon, int listener) {
+  os::UniqueFd socket;
+  switch (daemon.gate().let_in(listener, socket)) {
+    case ConnectionGate::Verdict::closed: return false;
+    case ConnectionGate::Verdict::full:
       log_line(LogLevel::warn, "control", "too many connections: one refused");
-      continue;
-    }
-    std::thread([&daemon, fd = socket.release()] {
-      serve_connection(daemon, os::UniqueFd(fd));
-      connections--;
-    }).detach();
+      return true;
+    case ConnectionGate::Verdict::nobody:
+      // No descriptor is free: it goes on waiting there.
+      if (errno == EMFILE || errno == ENFILE) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      return true;
+    case ConnectionGate::Verdict::came: break;
   }
+  std::thread([&daemon, fd = socket.release()] {
+    serve_connection(daemon, os::UniqueFd(fd));
+    daemon.gate().leave();
+  }).detach();
+  return true;
+}
+
+void accept_loop(Daemon& daemon, int listener) {
+  pollfd waiting = {listener, POLLIN, 0};
+  do {
+    poll(&waiting, 1, -1);
+  } while (accept_one(daemon, listener));
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "erofs-format/base/log.h"
 #include "fscached/keeper/leftovers.h"
 #include "fscached/keeper/mechanism.h"
 #include "fscached/keeper/probe.h"
@@ -102,15 +101,7 @@ Result<void> bind_cache(const os::UniqueFd& device, const std::string& root, con
 
 // Only one daemon can have the device: who mounted by fsid before is dead, and with it the cache of its
 // mounts.
-Result<std::vector<std::string>> detach_dead_mounts() {
-  TRY_ASSIGN(auto detached, detach_leftovers([](const MountedErofs& mount) {
-               return mount.options.find(",fsid=") != std::string::npos;
-             }));
-  for (const std::string& mountpoint : detached)
-    log_line(LogLevel::error, "keeper",
-             mountpoint + ": was left mounted by a daemon that died: detached, its readers saw errors");
-  return detached;
-}
+bool is_of_cachefiles(const MountedErofs& mount) { return mount.options.find(",fsid=") != std::string::npos; }
 
 Result<void> check_device(int device) {
   struct stat found = {}, wanted = {};
@@ -135,14 +126,12 @@ Result<std::unique_ptr<Mechanism>> open_cachefiles(const std::string& root, cons
   TRY(probe_fsid_option());
   // Writes that were under way when a worker was killed hold the device until they are done.
   TRY_ASSIGN(os::UniqueFd device, when_free(open_cachefiles_device));
-  TRY_ASSIGN(auto detached, detach_dead_mounts());
+  TRY(detach_leftovers(is_of_cachefiles, "saw errors"));
   TRY(give_folder(kCachefilesFolder, user));
   TRY(give_folder("presence", user));
   TRY(bind_cache(device, root, limits, user));
   state.store().keep(kKernelName, device.get());
-  auto mechanism = std::make_unique<CachefilesMechanism>(std::move(device));
-  mechanism->detached = std::move(detached);
-  return std::unique_ptr<Mechanism>(std::move(mechanism));
+  return std::unique_ptr<Mechanism>(std::make_unique<CachefilesMechanism>(std::move(device)));
 }
 
 }  // namespace fscached::keeper

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "erofs-format/base/checked.h"
+#include "fscached/fault_point.h"
 #include "fscached/kernel/fanotify_abi.h"
 #include "fscached/storage/blob_name.h"
 
@@ -68,6 +69,7 @@ Result<DataFile> DataFiles::open(std::string_view blob, uint64_t size) {
     if (unlink(file.path.c_str()) != 0) return errno_error(file.path);
   }
   TRY(forget_presence(blob));
+  fault_point(90);
   if (ftruncate(file.fd.get(), static_cast<off_t>(size)) != 0) return errno_error(file.path);
   return file;
 }
@@ -87,7 +89,9 @@ Result<void> DataFiles::write_down(uint32_t id, const DataFile& file, bool marke
 Result<void> DataFiles::mark(uint32_t id, DataFile& file, bool on) {
   if (file.marked == on) return {};
   if (on) TRY(write_down(id, file, true));
+  fault_point(92);
   TRY(change_mark(group_, file, on));
+  fault_point(93);
   file.marked = on;
   return on ? Result<void>() : write_down(id, file, false);
 }
@@ -130,6 +134,7 @@ Result<uint32_t> DataFiles::attach(std::string_view blob, uint64_t size) {
   uint32_t id = ++last_id_;
   // Opened before its mark is what only this descriptor is.
   auto marked = write_down(id, file, false, file.fd.get());
+  fault_point(91);
   if (marked) marked = mark(id, file, true);
   if (!marked) {
     state_.remove_file(id);
@@ -151,6 +156,7 @@ bool DataFiles::release_if_unused(uint32_t id) {
   if (!file || file->attached > 0 || file->mounts > 0 || held_by_others(file->fd.get())) return false;
   [[maybe_unused]] auto unmarked = mark(id, *file, false);  // nobody reads it: the mark goes with the inode
   files_.erase(id);
+  fault_point(94);
   state_.remove_file(id);
   return true;
 }

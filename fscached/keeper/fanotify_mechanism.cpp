@@ -5,7 +5,6 @@
 
 #include <filesystem>
 
-#include "erofs-format/base/log.h"
 #include "fscached/keeper/data_files.h"
 #include "fscached/keeper/journal.h"
 #include "fscached/keeper/leftovers.h"
@@ -173,13 +172,8 @@ Result<std::unique_ptr<Mechanism>> take_over_fanotify(const std::string& root, K
 
 Result<std::unique_ptr<Mechanism>> open_fanotify(const std::string& root, const WorkerUser& user,
                                                  KeeperState& state) {
-  TRY_ASSIGN(auto leftovers, detach_leftovers([&root](const MountedErofs& mount) {
-               return mount.source.starts_with(root + "/");
-             }));
-  for (const std::string& mountpoint : leftovers)
-    log_line(
-        LogLevel::error, "keeper",
-        mountpoint + ": was left mounted by a daemon that died: detached, its readers may have seen zeros");
+  auto is_ours = [&root](const MountedErofs& mount) { return mount.source.starts_with(root + "/"); };
+  TRY(detach_leftovers(is_ours, "may have seen zeros"));
   TRY(probe_pre_content_mark(root));
   TRY(probe_erofs_from_file(root));
   TRY(give_folder("blobs", user));
@@ -187,9 +181,8 @@ Result<std::unique_ptr<Mechanism>> open_fanotify(const std::string& root, const 
   TRY_ASSIGN(os::UniqueFd journal, Journal::create_memory());
   state.store().keep(kKernelName, group.get());
   state.store().keep(kJournalName, journal.get());
-  auto mechanism = std::make_unique<FanotifyMechanism>(root, std::move(group), std::move(journal), state);
-  mechanism->detached = std::move(leftovers);
-  return std::unique_ptr<Mechanism>(std::move(mechanism));
+  return std::unique_ptr<Mechanism>(
+      std::make_unique<FanotifyMechanism>(root, std::move(group), std::move(journal), state));
 }
 
 }  // namespace fscached::keeper

@@ -12,6 +12,7 @@
 #include <algorithm>
 
 #include "erofs-format/base/log.h"
+#include "fscached/fault_point.h"
 #include "fscached/keeper/notify.h"
 #include "fscached/keeper/worker_process.h"
 #include "fscached/storage/blob_file.h"
@@ -51,8 +52,10 @@ Result<void> Keeper::spawn() {
   TRY_ASSIGN(worker_, start_worker(descriptors, options_.user, options_.worker_arguments));
   theirs.reset();
   ready_ = false;
+  fault_point(80);
   worker_handle_.reset(static_cast<int>(syscall(SYS_pidfd_open, worker_, 0)));
   store_.keep(kWorkerName, worker_handle_.get());
+  fault_point(81);
   return introduce();
 }
 
@@ -70,12 +73,6 @@ Result<void> Keeper::introduce() {
     put_text(message.domain, text_of(mount.record.domain));
     TRY(send_message(socket_.get(), message));
   }
-  for (const std::string& mountpoint : mechanism_->detached) {
-    Message message;
-    message.op = Op::detached_mount;
-    put_text(message.path, mountpoint);
-    TRY(send_message(socket_.get(), message));
-  }
   Message end;
   end.op = Op::restored_end;
   end.id = last_mount_;
@@ -85,6 +82,7 @@ Result<void> Keeper::introduce() {
 void Keeper::worker_ended(int status) {
   worker_ = -1;
   store_.drop(kWorkerName);
+  fault_point(82);
   worker_handle_.reset();
   socket_.reset();
   drop_pending();
@@ -252,6 +250,7 @@ void Keeper::mounting_done(uint32_t id) {
   Mount& mount = mounts_[id];
   uint32_t request = mount.request;
   auto made = finish_mounting(mount.mounting);
+  fault_point(83);
   Result<void> shown = made ? show(mount, made->descriptor.get()) : Result<void>(Error(made.error()));
   if (!shown) forget_mount(id);
   reply(request, shown, made ? made->message : Message{});
@@ -261,7 +260,10 @@ Result<void> Keeper::show(Mount& mount, int descriptor) {
   TRY_ASSIGN(mount.record.kernel_id, mount_id_of(descriptor, ""));
   TRY(state_->put(mount.record, mount.hold->descriptor()));
   if (mount.kept()) return {};
-  return show_mount(descriptor, mount.mountpoint());
+  fault_point(84);
+  TRY(show_mount(descriptor, mount.mountpoint()));
+  fault_point(85);
+  return {};
 }
 
 Result<void> Keeper::unmount(const Message& message) {
@@ -270,6 +272,7 @@ Result<void> Keeper::unmount(const Message& message) {
     return make_error(Code::not_found, fmt::format("mount {}: unknown", message.id));
   MountRecord& record = found->second.record;
   TRY(remove_mount(found->second.mountpoint(), record.kernel_id));
+  fault_point(86);
   record.unmounted = 1;
   return state_->put(record);
 }
@@ -323,6 +326,7 @@ void Keeper::sweep() {
 
 void Keeper::forget_mount(uint32_t id) {
   mounts_.erase(id);
+  fault_point(87);
   state_->remove_mount(id);
 }
 

@@ -70,6 +70,7 @@ class Keeper {
   Result<void> take_over();
   Result<void> begin_anew();
   Result<void> listen();
+  Result<void> listen_anew(const std::string& path);
 
   Result<void> spawn();
   Result<void> introduce();

@@ -16,7 +16,6 @@ Result<KeeperLink::Introduction> KeeperLink::introduction() {
     switch (received.message.op) {
       case Op::restored_file: introduction.files.push_back(std::move(received)); break;
       case Op::restored_mount: introduction.mounts.push_back(std::move(received)); break;
-      case Op::detached_mount: introduction.detached.push_back(keeper::text_of(received.message.path)); break;
       case Op::restored_end: introduction.last_mount = received.message.id; return introduction;
       default: return make_error(Code::internal, "keeper: unexpected message before the end of its list");
     }

@@ -16,7 +16,6 @@ class KeeperLink {
   struct Introduction {
     std::vector<keeper::Received> files;
     std::vector<keeper::Received> mounts;
-    std::vector<std::string> detached;  // mountpoints
     uint32_t last_mount = 0;
   };
 

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "erofs-format/base/crc32c.h"
+#include "fscached/fault_point.h"
 
 namespace fscached::keeper {
 
@@ -103,11 +104,13 @@ Result<void> RecordTable<Record>::put(Record record) {
   record.used = 0;
   record.checksum = checksum_of(record);
   auto written = write_at(memory_, at(slot), record);
+  fault_point(95);
   if (written) written = set_used(slot, 1);
   if (!written) {
     free_.push_back(slot);
     return written;
   }
+  fault_point(96);
   remove(record.id);
   slot_of_[record.id] = slot;
   return {};

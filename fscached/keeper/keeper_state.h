@@ -20,8 +20,9 @@ namespace fscached::keeper {
 constexpr char kKernelName[] = "kernel";    // fanotify group or cachefiles device
 constexpr char kJournalName[] = "journal";  // of its events; only with fanotify
 constexpr char kStateName[] = "state";
-constexpr char kLockName[] = "lock";      // of the root
-constexpr char kWorkerName[] = "worker";  // a pidfd
+constexpr char kLockName[] = "lock";          // of the root
+constexpr char kWorkerName[] = "worker";      // a pidfd
+constexpr char kListenerName[] = "listener";  // of the control socket
 
 // A change of anything that stands in the memory: another version.
 constexpr uint32_t kStateVersion = 1;

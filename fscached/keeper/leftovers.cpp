@@ -1,9 +1,13 @@
 #include "fscached/keeper/leftovers.h"
 
+#include <fcntl.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <sstream>
 
+#include "erofs-format/base/log.h"
 #include "erofs-format/base/os.h"
 
 namespace fscached::keeper {
@@ -46,16 +50,20 @@ Result<std::vector<MountedErofs>> mounted_erofs() {
   return found;
 }
 
-Result<std::vector<std::string>> detach_leftovers(const std::function<bool(const MountedErofs&)>& is_ours) {
+Result<void> detach_leftovers(const std::function<bool(const MountedErofs&)>& is_ours, const char* saw) {
   TRY_ASSIGN(auto mounts, mounted_erofs());
-  std::vector<std::string> detached;
+  TRY_ASSIGN(os::UniqueFd list, os::open(kDetachedFile, O_WRONLY | O_CREAT | O_APPEND, 0600));
+  // For the worker, who may pass through the root.
+  if (fchmod(list.get(), 0644) != 0) return errno_error(kDetachedFile);
   for (const MountedErofs& mount : mounts) {
     if (!is_ours(mount)) continue;
-    if (umount2(mount.mountpoint.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0)
-      return errno_error(mount.mountpoint);
-    detached.push_back(mount.mountpoint);
+    const std::string& where = mount.mountpoint;
+    if (umount2(where.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0) return errno_error(where);
+    log_line(LogLevel::error, "keeper",
+             where + ": was left mounted by a daemon that died: detached, its readers " + saw);
+    if (write(list.get(), where.c_str(), where.size() + 1) < 0) return errno_error(kDetachedFile);
   }
-  return detached;
+  return {};
 }
 
 }  // namespace fscached::keeper

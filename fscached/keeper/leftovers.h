@@ -19,7 +19,11 @@ struct MountedErofs {
 };
 
 Result<std::vector<MountedErofs>> mounted_erofs();
-// Detaches those of a daemon that died; returns their mountpoints.
-Result<std::vector<std::string>> detach_leftovers(const std::function<bool(const MountedErofs&)>& is_ours);
+
+// In the root: where images were mounted that were detached because nobody could serve them, each with a NUL
+// behind it. Of the beginning that went on until now, through every start that took over from there.
+constexpr char kDetachedFile[] = "detached";
+// Detaches those of a daemon that died, and writes them down; `saw`: what their readers got.
+Result<void> detach_leftovers(const std::function<bool(const MountedErofs&)>& is_ours, const char* saw);
 
 }  // namespace fscached::keeper

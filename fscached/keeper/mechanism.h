@@ -40,8 +40,6 @@ struct MountPlan {
 class Mechanism {
  public:
   virtual ~Mechanism() = default;
-  // Where a dead daemon's images were mounted that this one detached when it began.
-  std::vector<std::string> detached;
   // As in `--backend`.
   virtual const char* name() const = 0;
   // What the worker reads events from.

@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "erofs-format/base/log.h"
+#include "fscached/fault_point.h"
 #include "fscached/keeper/keeper.h"
 
 namespace fscached::keeper {
@@ -106,6 +107,7 @@ Result<void> Keeper::open_mechanism() {
 Result<void> Keeper::take_over() {
   TRY_ASSIGN(mechanism_, state_->mechanism() == "fanotify" ? take_over_fanotify(options_.root, *state_)
                                                            : take_over_cachefiles(*state_));
+  fault_point(97);
   TRY_ASSIGN(last_mount_, state_->last_mount());
   TRY_ASSIGN(auto records, state_->mounts());
   TRY_ASSIGN(auto shown, mounted_erofs());
@@ -119,6 +121,7 @@ Result<void> Keeper::take_over() {
     if (!mount.kept() && !is_shown) mount.record.unmounted = 1;
   }
   store_.drop_untaken();
+  fault_point(98);
   log_line(LogLevel::info, "keeper", fmt::format("took over {} images", mounts_.size()));
   return {};
 }
@@ -128,6 +131,7 @@ Result<void> Keeper::begin_anew() {
   store_.keep(kLockName, lock_.get());
   std::error_code ignored;  // what remains is replaced or in nobody's way
   std::filesystem::remove_all("mounts", ignored);
+  std::filesystem::remove(kDetachedFile, ignored);
   TRY(give_folder("mounts", options_.user));
   TRY_ASSIGN(state_, KeeperState::create(store_, options_.root));
   TRY_ASSIGN(mechanism_, choose_mechanism(options_, *state_));

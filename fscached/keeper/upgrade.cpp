@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "erofs-format/base/log.h"
+#include "fscached/fault_point.h"
 #include "fscached/keeper/exec_words.h"
 #include "fscached/keeper/keeper.h"
 
@@ -87,6 +88,7 @@ void Keeper::upgrade() {
   upgrading_ = false;
   restart_delay_ms_ = 0;
   restart_at_ = Clock::now();
+  fault_point(99);
   auto words = command_line();
   if (!words) return refuse(words.error());
   if (fchdir(started_in_.get()) != 0) return refuse(errno_error("the folder it was started in"));

@@ -29,7 +29,6 @@ enum class Op : uint32_t {
   reply,
   restored_file,   // id, blob, size, device, inode, flags, descriptor
   restored_mount,  // id, path, flags, fsid, domain
-  detached_mount,  // path: where a dead daemon's image was mounted that nobody can serve
   restored_end,    // id: the highest mount number ever used
   gone_mount,      // id: the kernel let go of its superblock
   released_file,   // id: unmarked, nobody reads it

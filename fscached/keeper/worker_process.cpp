@@ -7,14 +7,10 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
-
 #include "fscached/keeper/exec_words.h"
-#include "fscached/limits.h"
 
 namespace fscached::keeper {
 
@@ -32,17 +28,6 @@ bool drop_power(const WorkerUser& user) {
       setresuid(user.uid, user.uid, user.uid) != 0)
     return false;
   return syscall(SYS_capset, &header, none) == 0;
-}
-
-bool raise_descriptor_limit() {
-  rlimit limit = {};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return false;
-  limit.rlim_cur = limit.rlim_max = std::max<rlim_t>(limit.rlim_max, kMaxDescriptors);
-  if (setrlimit(RLIMIT_NOFILE, &limit) == 0) return true;
-  // Not allowed to have more than the hard limit: as many as it says.
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return false;
-  limit.rlim_cur = limit.rlim_max;
-  return setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max > kMaxPendingEvents;
 }
 
 // Moves `from` to exactly the numbers 3, 4, …, whatever they were; -1 leaves its number closed.
@@ -74,7 +59,7 @@ bool is_wanted(int socket) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  if (!place(from) || !is_wanted(kWorkerSocket) || !raise_descriptor_limit() || !drop_power(user)) _exit(126);
+  if (!place(from) || !is_wanted(kWorkerSocket) || !drop_power(user)) _exit(126);
   execv("/proc/self/exe", words);
   _exit(127);
 }
