@@ -11,7 +11,7 @@
 #   make install      programs, man pages and the unit file below DESTDIR and PREFIX
 #   make clean
 #
-#   MODE=release|debug|asan|tsan|fuzz|faults   each in build/MODE
+#   MODE=release|debug|asan|tsan|faults   each in build/MODE; asan is clang's and has the fuzzers too
 #   WERROR=1 warnings are errors, V=1 shows commands, CXX=clang++-14 the other compiler
 
 MODE   ?= release
@@ -20,7 +20,7 @@ PREFIX ?= /usr/local
 INSTALL ?= install
 FUZZ_SECONDS ?= 60
 
-ifeq ($(MODE),fuzz)
+ifeq ($(MODE)$(origin CXX),asandefault)
 CXX := clang++-14
 else ifeq ($(origin CXX),default)
 CXX := g++
@@ -28,11 +28,11 @@ endif
 
 FLAGS_release := -O2 -g1 -D_FORTIFY_SOURCE=2 -DNDEBUG
 FLAGS_debug   := -O0 -g3
-FLAGS_asan    := -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+# With the marks the fuzzers steer by, so that they and the tests under sanitizers share one build.
+FLAGS_asan    := -O1 -g1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FLAGS_tsan    := -O1 -g1 -fsanitize=thread
 FLAGS_faults  := $(FLAGS_release) -DFAULTS=1
-FLAGS_fuzz    := -O1 -g1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -DFUZZING=1
-MODE_FLAGS := $(or $(FLAGS_$(MODE)),$(error unknown MODE=$(MODE): release, debug, asan, tsan, fuzz or faults))
+MODE_FLAGS := $(or $(FLAGS_$(MODE)),$(error unknown MODE=$(MODE): release, debug, asan, tsan or faults))
 
 PACKAGES := libzstd liblz4 zlib libisal libcrypto libcurl liburing fmt libxxhash libseccomp
 # clang counts changes of sign as conversions, GCC does not: both see the same rules.
@@ -106,7 +106,7 @@ test: ; $(Q)scripts/test
 KERNELS ?= host 6.1 6.12
 kernel-test: all ; $(Q)$(MAKE) MODE=faults build/faults/bin/fscached && scripts/install-deps uml && scripts/run-tests $(addprefix --kernel ,$(KERNELS)) kernel
 fuzzers: $(FUZZERS)
-fuzz: ; $(Q)$(MAKE) MODE=fuzz fuzzers && scripts/fuzz $(FUZZ_SECONDS)
+fuzz: ; $(Q)$(MAKE) MODE=asan fuzzers && scripts/fuzz $(FUZZ_SECONDS)
 demo: ; $(Q)scripts/demo
 bench: all ; $(Q)scripts/bench build && scripts/bench read
 
