@@ -22,7 +22,8 @@ Result<void> KnownLayers::take_manifest(const std::shared_ptr<const ImageStore>&
   TRY_ASSIGN(Buffer text, store->read_blob(descriptor));
   TRY_ASSIGN(Manifest manifest, parse_manifest(text, "manifest " + digest_text(descriptor.digest)));
   for (const Descriptor& layer : manifest.layers)
-    if (auto identity = identity_of(layer)) layers_.try_emplace(std::move(*identity), KnownLayer{layer, store});
+    if (auto identity = identity_of(layer))
+      layers_.try_emplace(std::move(*identity), KnownLayer{layer, store});
   return {};
 }
 
