@@ -137,9 +137,11 @@ Result<void> run(const Arguments& arguments) {
 
 }  // namespace
 
-const Command kConvertCommand = {"convert", "[OPTIONS] IMAGE IMAGE",
-                                 "Make a Nydus image of an OCI or Docker image "
-                                 "(docker://HOST[:PORT]/NAME[:TAG|@DIGEST] or oci:DIR[:TAG]).",
-                                 kOptions, run};
+const Command kConvertCommand = {
+    "convert", "[OPTIONS] IMAGE IMAGE",
+    "Make a Nydus image of an OCI or Docker image "
+    "(docker://HOST[:PORT]/NAME[:TAG|@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG] or "
+    "docker-archive:FILE[:NAME:TAG]).",
+    kOptions, run};
 
 }  // namespace mkfs

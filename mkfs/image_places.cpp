@@ -8,18 +8,14 @@
 #include "erofs-format/image/layout_folder.h"
 #include "erofs-format/registry/credential_files.h"
 #include "erofs-format/registry/registry_image.h"
+#include "mkfs/archive_store.h"
+#include "mkfs/archive_target.h"
 
 namespace mkfs {
 
 namespace {
 
 constexpr const char* kDefaultTag = "latest";
-
-Error not_supported(const ImageReference& reference) {
-  return make_error(Code::unsupported,
-                    fmt::format("{}: not supported yet: {}", printable(to_string(reference)),
-                                transport_name(reference.transport)));
-}
 
 }  // namespace
 
@@ -60,7 +56,10 @@ Result<ImagePlaces::Source> ImagePlaces::source(const ImageReference& reference)
     case Transport::oci_archive:
     case Transport::docker_archive: break;
   }
-  return not_supported(reference);
+  auto open =
+      reference.transport == Transport::oci_archive ? ArchiveStore::open_oci : ArchiveStore::open_docker;
+  TRY_ASSIGN(ArchiveStore::Opened opened, open(reference.path, reference.tag));
+  return Source{std::move(opened.store), std::move(opened.root)};
 }
 
 Result<std::unique_ptr<ImageTarget>> ImagePlaces::target(const ImageReference& reference) {
@@ -80,7 +79,9 @@ Result<std::unique_ptr<ImageTarget>> ImagePlaces::target(const ImageReference& r
     case Transport::oci_archive:
     case Transport::docker_archive: break;
   }
-  return not_supported(reference);
+  auto form =
+      reference.transport == Transport::oci_archive ? ArchiveTarget::Form::oci : ArchiveTarget::Form::docker;
+  return std::unique_ptr<ImageTarget>(std::make_unique<ArchiveTarget>(reference.path, form));
 }
 
 Result<std::vector<std::string>> ImagePlaces::tags(const ImageReference& place) {

@@ -44,7 +44,9 @@ Result<void> KnownLayers::look_at(const ImageReference& image) {
 Result<void> KnownLayers::look_around(const ImageReference& target) {
   ImageReference image = target;
   image.tag = ImagePlaces::tag_of(target);
-  if (!image.tag.empty()) TRY(look_at(image));
+  bool one_image =
+      target.transport == Transport::oci_archive || target.transport == Transport::docker_archive;
+  if (one_image || !image.tag.empty()) TRY(look_at(image));
   if (complete()) return {};
   auto tags = places_.tags(target);
   if (!tags) return tags.error().code == Code::not_found ? Result<void>() : std::move(tags).error();

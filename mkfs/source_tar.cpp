@@ -21,6 +21,10 @@ class TarSource : public Source {
 
   Result<bool> next(SourceEntry& entry) override;
   Result<size_t> read(MutableBytes into) override;
+  // Before read(): where the content of a member that is not sparse lies.
+  std::optional<uint64_t> content_at() const {
+    return is_sparse_ ? std::nullopt : std::optional(input_.position());
+  }
 
  private:
   // What reading one header block led to.
@@ -60,6 +64,7 @@ class TarSource : public Source {
   uint64_t offset_ = 0;       // in the file
   uint64_t stored_left_ = 0;  // bytes of data not read yet
   uint64_t padding_ = 0;      // bytes after them, up to the next block
+  bool is_sparse_ = false;
   bool ended_ = false;
   bool warned_of_xattrs_ = false;
 };
@@ -184,7 +189,8 @@ Result<void> TarSource::start_member(SourceEntry& entry) {
   piece_ = 0;
   stored_left_ = member->stored_size;
   padding_ = padding_of(member->stored_size);
-  if (member->sparse == TarSparseForm::none) {
+  is_sparse_ = member->sparse != TarSparseForm::none;
+  if (!is_sparse_) {
     set_single_piece(S_ISREG(member->entry.mode) ? member->stored_size : 0);
   } else {
     TRY(read_sparse_map(*member));
@@ -306,6 +312,23 @@ Result<size_t> TarSource::read_piece(MutableBytes into) {
 
 Result<std::unique_ptr<Source>> make_tar_source(std::unique_ptr<ByteSource> input, std::string name) {
   return std::unique_ptr<Source>(std::make_unique<TarSource>(std::move(input), std::move(name)));
+}
+
+Result<std::vector<ArchiveMember>> list_tar_members(std::unique_ptr<ByteSource> input, std::string name) {
+  std::vector<ArchiveMember> members;
+  TarSource source(std::move(input), name);
+  SourceEntry entry;
+  for (;;) {
+    TRY_ASSIGN(bool more, source.next(entry));
+    if (!more) return members;
+    bool hard_link = !entry.hard_link_to.empty();
+    std::string link = hard_link ? entry.hard_link_to : entry.target;
+    auto content = source.content_at();
+    if (!hard_link && !S_ISLNK(entry.mode) && !(S_ISREG(entry.mode) && content)) continue;
+    if (members.size() == kTarMaxListed)
+      return make_error(Code::too_large, fmt::format("{}: more than {} files", name, kTarMaxListed));
+    members.push_back({entry.path, content.value_or(0), entry.size, std::move(link), hard_link});
+  }
 }
 
 }  // namespace mkfs

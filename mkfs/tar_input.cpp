@@ -50,6 +50,10 @@ Result<uint64_t> TarInput::skip(uint64_t size) {
   uint64_t left = size;
   while (left != 0) {
     if (begin_ == end_) {
+      TRY_ASSIGN(uint64_t passed, source_->skip(left));
+      position_ += passed;
+      left -= passed;
+      if (left == 0) break;
       TRY_ASSIGN(bool more, fill());
       if (!more) break;
     }

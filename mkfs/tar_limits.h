@@ -27,6 +27,9 @@ constexpr size_t kTarMaxSparsePieces = 1u << 20;  // 16 MiB of map
 // A few bytes of archive can promise any number of zeros, and each costs time: 16 TiB.
 constexpr uint64_t kTarMaxSparseSize = uint64_t{1} << 44;
 
+// Members of an archive that is read in place, in memory: an image has some hundred.
+constexpr size_t kTarMaxListed = 65536;
+
 // Headers and short files are read through a buffer of this size; longer reads go past it.
 constexpr size_t kTarBufferSize = 256u << 10;
 // Bytes of a path shown in a message.

@@ -1,5 +1,7 @@
 #include "erofs-format/base/stream.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "erofs-format/base/compressed_input.h"
@@ -15,6 +17,15 @@ class FdSource : public ByteSource {
  public:
   FdSource(os::UniqueFd fd, std::string name) : fd_(std::move(fd)), name_(std::move(name)) {}
   Result<size_t> read(MutableBytes into) override { return os::read_some(fd_.get(), into, name_); }
+  Result<uint64_t> skip(uint64_t size) override {
+    off_t at = ::lseek(fd_.get(), 0, SEEK_CUR);
+    if (at < 0) return uint64_t{0};
+    TRY_ASSIGN(struct stat st, os::stat_of(fd_.get(), name_));
+    if (!S_ISREG(st.st_mode) || at >= st.st_size) return uint64_t{0};
+    size = std::min(size, static_cast<uint64_t>(st.st_size - at));
+    if (::lseek(fd_.get(), static_cast<off_t>(size), SEEK_CUR) < 0) return errno_error(name_);
+    return size;
+  }
 
  private:
   os::UniqueFd fd_;

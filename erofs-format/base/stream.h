@@ -15,6 +15,8 @@ class ByteSource {
   virtual ~ByteSource() = default;
   // Up to into.size() bytes; 0 = end. Errors name the source and the byte.
   virtual Result<size_t> read(MutableBytes into) = 0;
+  // Passes over up to `size` bytes without reading them; how many. 0: only reading leads further.
+  virtual Result<uint64_t> skip(uint64_t) { return uint64_t{0}; }
 };
 
 enum class StreamFormat { plain, gzip, zstd };
@@ -22,7 +24,7 @@ enum class StreamFormat { plain, gzip, zstd };
 // What the first bytes say: gzip (1f 8b 08), zstd frame or skippable frame, else plain.
 StreamFormat sniff(ByteView head);
 
-// Bytes of a descriptor. `name` is for messages.
+// Bytes of a descriptor; those of a regular file can be skipped. `name` is for messages.
 std::unique_ptr<ByteSource> make_fd_source(os::UniqueFd fd, std::string name);
 // Inflated bytes of `compressed`: several gzip members or zstd frames in a row; a
 // truncated or damaged stream and trailing garbage are Code::corrupt with the byte of the input. The

@@ -40,12 +40,29 @@ const char* to_string(Arrival arrival) {
   return "copied";
 }
 
-Result<void> spool(ByteSource& source, const os::PendingFile& file) {
+Result<void> not_watched(uint64_t) { return {}; }
+
+Result<void> copy_blob(const Descriptor& blob, const ImageStore& from, ImageTarget& to,
+                       const std::string& name, const Moved& moved) {
+  TRY_ASSIGN(auto source, from.open_blob(blob, name));
+  TRY_ASSIGN(os::PendingFile file, to.new_blob());
   Buffer buffer(size_t{1} << 18);
   for (;;) {
-    TRY_ASSIGN(size_t count, source.read(buffer));
-    if (count == 0) return {};
+    TRY_ASSIGN(size_t count, source->read(buffer));
+    if (count == 0) return to.add(std::move(file), blob.digest, blob.size, moved);
     TRY(os::write_all(file.fd(), ByteView(buffer).first(count), file.temporary_path()));
+  }
+}
+
+Result<Buffer> read_all(ByteSource& source, uint64_t size) {
+  Buffer bytes(size);
+  for (size_t got = 0;;) {
+    // One more than there may be, so that the source sees its end.
+    uint8_t more = 0;
+    MutableBytes into = got < size ? MutableBytes(bytes).subspan(got) : MutableBytes(&more, 1);
+    TRY_ASSIGN(size_t count, source.read(into));
+    if (count == 0) return bytes;
+    got += count;
   }
 }
 

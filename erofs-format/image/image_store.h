@@ -68,8 +68,13 @@ class ImageTarget {
   virtual Result<void> publish(Descriptor image, ByteView document, const std::string& tag) = 0;
 };
 
-// Writes all of `source` into `file`.
-Result<void> spool(ByteSource& source, const os::PendingFile& file);
+// For blobs whose way nobody watches.
+Result<void> not_watched(uint64_t bytes);
+// From one to the other, through a file of the target.
+Result<void> copy_blob(const Descriptor& blob, const ImageStore& from, ImageTarget& to,
+                       const std::string& name, const Moved& moved);
+// A source that ends after `size` bytes, or fails.
+Result<Buffer> read_all(ByteSource& source, uint64_t size);
 
 // Media type, digest and size of `bytes`.
 Descriptor describe_bytes(ByteView bytes, std::string media_type);

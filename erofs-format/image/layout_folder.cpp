@@ -13,7 +13,6 @@ namespace erofs_format {
 
 namespace {
 
-constexpr std::string_view kLayoutFile = R"({"imageLayoutVersion":"1.0.0"})";
 constexpr const char* kBlobFolder = "/blobs/sha256";
 
 Result<void> check_version(const std::string& path) {
@@ -60,17 +59,18 @@ Result<LayoutFolder> LayoutFolder::open(const std::string& path) {
   return folder;
 }
 
-Result<Descriptor> LayoutFolder::find(const std::string& tag) const {
+Result<Descriptor> find_named(const Index& index, const std::string& tag, const std::string& place) {
+  const std::vector<Descriptor>& images = index.manifests;
   if (tag.empty()) {
-    if (index_.manifests.size() == 1) return index_.manifests[0];
-    if (index_.manifests.empty()) return make_error(Code::not_found, path() + ": holds no image");
-    return make_error(Code::invalid_argument, fmt::format("{}: holds {} images, name one of: {}", path(),
-                                                          index_.manifests.size(), known_names(index_)));
+    if (images.size() == 1) return images[0];
+    if (images.empty()) return make_error(Code::not_found, place + ": holds no image");
+    return make_error(Code::invalid_argument, fmt::format("{}: holds {} images, name one of: {}", place,
+                                                          images.size(), known_names(index)));
   }
-  for (const auto& entry : index_.manifests)
+  for (const auto& entry : images)
     if (entry.annotation(kRefNameAnnotation) == tag) return entry;
-  return make_error(Code::not_found, fmt::format("{}: no image '{}', there are: {}", path(), printable(tag),
-                                                 known_names(index_)));
+  return make_error(Code::not_found, fmt::format("{}: no image '{}', there are: {}", place, printable(tag),
+                                                 known_names(index)));
 }
 
 Result<Buffer> BlobFolder::read_blob(const Descriptor& descriptor, uint64_t limit) const {
@@ -153,10 +153,7 @@ Result<void> LayoutTransaction::add(os::PendingFile blob, const Digest& digest, 
 Result<Arrival> LayoutTransaction::take(const Descriptor& blob, const ImageStore& from,
                                         const std::string& name, const Moved& moved) {
   if (auto here = BlobFolder(path_).open_blob(blob, name); here && drain(**here)) return Arrival::present;
-  TRY_ASSIGN(auto stored, from.open_blob(blob, name));
-  TRY_ASSIGN(os::PendingFile file, new_blob());
-  TRY(spool(*stored, file));
-  TRY(add(std::move(file), blob.digest, blob.size, moved));
+  TRY(copy_blob(blob, from, *this, name, moved));
   return Arrival::copied;
 }
 
@@ -171,7 +168,7 @@ Result<Descriptor> LayoutTransaction::add_bytes(ByteView bytes, std::string medi
   Descriptor descriptor = describe_bytes(bytes, std::move(media_type));
   TRY_ASSIGN(os::PendingFile file, new_blob());
   TRY(os::write_all(file.fd(), bytes, file.temporary_path()));
-  TRY(add(std::move(file), descriptor.digest, descriptor.size, [](uint64_t) { return Result<void>(); }));
+  TRY(add(std::move(file), descriptor.digest, descriptor.size, not_watched));
   return descriptor;
 }
 

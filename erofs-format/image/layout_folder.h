@@ -13,6 +13,12 @@ namespace erofs_format {
 
 constexpr std::string_view kRefNameAnnotation = "org.opencontainers.image.ref.name";
 
+inline constexpr std::string_view kLayoutFile =
+    R"({"imageLayoutVersion":"1.0.0"})";  // of the file oci-layout
+
+// The entry of a layout's index named `tag`; without a tag, the only one there is. `place` is for messages.
+Result<Descriptor> find_named(const Index& index, const std::string& tag, const std::string& place);
+
 // Files named by their digest, below `path`/blobs/sha256.
 class BlobFolder : public ImageStore {
  public:
@@ -35,8 +41,7 @@ class LayoutFolder final : public BlobFolder {
   static Result<LayoutFolder> open(const std::string& path);
 
   const Index& index() const { return index_; }
-  // The entry of index.json named `tag`; without a tag, the only one there is.
-  Result<Descriptor> find(const std::string& tag) const;
+  Result<Descriptor> find(const std::string& tag) const { return find_named(index_, tag, path()); }
 
  private:
   explicit LayoutFolder(const std::string& path) : BlobFolder(path) {}

@@ -12,18 +12,6 @@ Error wrong_bytes(const std::string& name, const Digest& actual) {
   return make_error(Code::digest_mismatch, fmt::format("{}: content is {}", name, digest_text(actual)));
 }
 
-Result<Buffer> drain_to_memory(ByteSource& source, uint64_t size) {
-  Buffer bytes(size);
-  for (size_t got = 0;;) {
-    // One more than there may be, so that the source sees its end.
-    uint8_t more = 0;
-    MutableBytes into = got < size ? MutableBytes(bytes).subspan(got) : MutableBytes(&more, 1);
-    TRY_ASSIGN(size_t count, source.read(into));
-    if (count == 0) return bytes;
-    got += count;
-  }
-}
-
 }  // namespace
 
 Result<Descriptor> RegistryStore::find(const std::string& reference) {
@@ -48,7 +36,7 @@ Result<Buffer> RegistryStore::read_blob(const Descriptor& descriptor, uint64_t l
                       fmt::format("{}: {} bytes are more than {}", name, descriptor.size, limit));
   if (!is_manifest_type(descriptor.media_type) && !is_index_type(descriptor.media_type)) {
     TRY_ASSIGN(auto source, open_blob(descriptor, name));
-    return drain_to_memory(*source, descriptor.size);
+    return read_all(*source, descriptor.size);
   }
   TRY_ASSIGN(Document document, client_.document(name));
   Digest actual = sha256(as_bytes(document.text));
@@ -87,10 +75,7 @@ Result<Arrival> RegistryTarget::take(const Descriptor& blob, const ImageStore& f
     TRY_ASSIGN(bool mounted, client_.mount_blob(blob.digest, origin.name));
     if (mounted) return Arrival::mounted;
   }
-  TRY_ASSIGN(auto stored, from.open_blob(blob, name));
-  TRY_ASSIGN(os::PendingFile file, new_blob());
-  TRY(spool(*stored, file));
-  TRY(add(std::move(file), blob.digest, blob.size, moved));
+  TRY(copy_blob(blob, from, *this, name, moved));
   return Arrival::copied;
 }
 

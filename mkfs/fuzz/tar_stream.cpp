@@ -48,6 +48,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (size_t at = 0; correct && at + kTarBlockSize <= bytes.size(); at += kTarBlockSize) {
     correct_checksum(bytes.data() + at);
   }
+  if (auto members = list_tar_members(std::make_unique<test::MemorySource>(bytes, step), "fuzz"))
+    for (const ArchiveMember& member : *members)
+      require(member.offset <= bytes.size() && member.size <= bytes.size() - member.offset);
   auto source = make_tar_source(std::make_unique<test::MemorySource>(bytes, step), "fuzz");
   Buffer piece(64 << 10);
   for (SourceEntry entry;; entry = {}) {
