@@ -21,7 +21,8 @@ struct Examined {
   const Tree& tree;
   const Blob& blob;
   uint32_t index;
-  const BlobFile& file;
+  const BlobFile& file;  // with the chunk information and all other sections
+  const BlobFile& data;  // with the chunks: mostly the same
   std::vector<TocEntry> toc;
   std::vector<std::string>& notes;
 
@@ -44,19 +45,27 @@ Result<Buffer> read_range(const Examined& x, uint64_t offset, uint64_t size) {
   return bytes;
 }
 
-Result<void> hash_range(const Examined& x, uint64_t offset, uint64_t size, Sha256& hash) {
+Result<void> hash_range(const BlobFile& file, uint64_t offset, uint64_t size, Sha256& hash) {
   Buffer buffer(std::min<uint64_t>(size, kHashBuffer));
   for (uint64_t end = offset + size; offset < end;) {
     MutableBytes part = MutableBytes(buffer).first(std::min<uint64_t>(end - offset, buffer.size()));
-    TRY(os::pread_exact(x.file.fd.get(), offset, part, x.file.path));
+    TRY(os::pread_exact(file.fd.get(), offset, part, file.path));
     hash.update(part);
     offset += part.size();
   }
   return {};
 }
 
+// A tar as its builder found it: nothing was added.
+Result<void> check_original(const Examined& x) {
+  if (x.data.size == x.blob.compressed_size) return {};
+  return make_error(Code::corrupt, fmt::format("{}: has {} bytes, the bootstrap says {}", x.data.path,
+                                               x.data.size, x.blob.compressed_size));
+}
+
 // The shortest file that can hold what the bootstrap says; more may only follow as sections.
 Result<void> check_length(const Examined& x) {
+  if (x.blob.has(kBlobSeparate) || x.blob.has(kBlobTarfs)) return check_original(x);
   uint64_t information = x.blob.ci_offset + x.blob.ci_compressed_size + sizeof(blob_meta_header);
   uint64_t least = x.blob.has(kBlobCapTarToc) ? x.blob.compressed_size : information;
   if (x.file.size < least)
@@ -87,7 +96,7 @@ Result<void> check_data_section(const Examined& x, const TocEntry& entry) {
   if (entry.compressed_size != size || !in_range(0, size + sizeof(tar_header), x.file.size))
     return broken(x, Code::corrupt, fmt::format("{}: size is not that of the chunk data", entry.name));
   Sha256 hash;
-  TRY(hash_range(x, 0, size + sizeof(tar_header), hash));
+  TRY(hash_range(x.file, 0, size + sizeof(tar_header), hash));
   if (hash.digest() != entry.uncompressed_digest)
     return broken(x, Code::digest_mismatch, fmt::format("{}: digest differs", entry.name));
   return {};
@@ -135,26 +144,37 @@ Result<bool> id_without_digests(const Examined& x, const Digest& id) {
   if (!entry || !in_range(entry->compressed_offset, entry->compressed_size, x.file.size)) return false;
   uint64_t rest = entry->compressed_offset + entry->compressed_size;
   Sha256 hash;
-  TRY(hash_range(x, 0, entry->compressed_offset, hash));
-  TRY(hash_range(x, rest, x.file.size - rest, hash));
+  TRY(hash_range(x.file, 0, entry->compressed_offset, hash));
+  TRY(hash_range(x.file, rest, x.file.size - rest, hash));
   return hash.digest() == id;
 }
 
 Result<void> check_id(const Examined& x) {
-  auto id = digest_from_hex(x.blob.id);
+  auto id = digest_from_hex(x.blob.meta_id());
   if (!id) {
     x.notes.push_back(fmt::format("{}: id is not a digest, not compared", x.file.path));
     return {};
   }
   Sha256 hash;
-  TRY(hash_range(x, 0, x.file.size, hash));
+  TRY(hash_range(x.file, 0, x.file.size, hash));
   if (hash.digest() == *id) return {};
   TRY_ASSIGN(bool known, id_without_digests(x, *id));
   if (!known)
     return broken(x, Code::digest_mismatch,
-                  fmt::format("SHA-256 is {}, expected the id {}", to_hex(hash.digest()), x.blob.id));
+                  fmt::format("SHA-256 is {}, expected the id {}", to_hex(hash.digest()), x.blob.meta_id()));
   x.notes.push_back(fmt::format("{}: id leaves out the digest array, as nydus-image makes it", x.file.path));
   return {};
+}
+
+// What the chunks of a gzip stream lie in is the layer somebody else made.
+Result<void> check_data_id(const Examined& x) {
+  auto id = digest_from_hex(x.blob.id);
+  if (!id) return {};
+  Sha256 hash;
+  TRY(hash_range(x.data, 0, x.data.size, hash));
+  if (hash.digest() == *id) return {};
+  return make_error(Code::digest_mismatch, fmt::format("{}: SHA-256 is {}, expected the id {}", x.data.path,
+                                                       to_hex(hash.digest()), x.blob.id));
 }
 
 Result<void> verify_blob(Examined& x) {
@@ -162,6 +182,7 @@ Result<void> verify_blob(Examined& x) {
   TRY(read_toc(x));
   for (const TocEntry& entry : x.toc) TRY(check_section(x, entry));
   TRY(check_digest_array(x));
+  if (x.blob.has(kBlobSeparate)) TRY(check_data_id(x));
   return check_id(x);
 }
 
@@ -171,7 +192,7 @@ Result<void> verify_blobs(const Tree& tree, const std::vector<std::string>& dire
                           std::vector<std::string>& notes) {
   TRY_ASSIGN(auto reader, BlobReader::open(tree, directories));
   for (uint32_t i = 0; i < tree.blobs.size(); i++) {
-    Examined x{tree, tree.blobs[i], i, reader->file(i), {}, notes};
+    Examined x{tree, tree.blobs[i], i, reader->meta_file(i), reader->file(i), {}, notes};
     TRY(verify_blob(x));
   }
   for (ChunkId id = 0; id < tree.chunks.size(); id++) {

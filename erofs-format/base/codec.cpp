@@ -42,6 +42,33 @@ Result<void> decompress_lz4(ByteView input, MutableBytes out) {
   return exact(static_cast<uint64_t>(n), out.size());
 }
 
+struct Inflater {
+  z_stream stream = {};
+  ~Inflater() { inflateEnd(&stream); }
+
+  Result<void> begin(const InflateStart& start) {
+    if (inflateInit2(&stream, -MAX_WBITS) != Z_OK)
+      return make_error(Code::internal, "gzip: cannot initialise");
+    if (start.bits != 0 && inflatePrime(&stream, start.bits, start.byte >> (8 - start.bits)) != Z_OK)
+      return corrupt("gzip: bits of the checkpoint are wrong");
+    if (!start.dictionary.empty() && inflateSetDictionary(&stream, start.dictionary.data(),
+                                                          static_cast<uInt>(start.dictionary.size())) != Z_OK)
+      return corrupt("gzip: dictionary of the checkpoint is wrong");
+    return {};
+  }
+  // Behind the trailer of a member: the header of the next, then raw again.
+  Result<void> next_member() {
+    constexpr unsigned kTrailer = 8;
+    if (stream.avail_in < kTrailer) return corrupt("gzip: stream ends before its last byte");
+    stream.next_in += kTrailer;
+    stream.avail_in -= kTrailer;
+    if (inflateReset2(&stream, 16 + MAX_WBITS) != Z_OK || inflate(&stream, Z_BLOCK) != Z_OK ||
+        (stream.data_type & 0x80) == 0)
+      return corrupt("gzip: no member follows the one that ended");
+    return inflateReset2(&stream, -MAX_WBITS) == Z_OK ? Result<void>() : corrupt("gzip: cannot go on");
+  }
+};
+
 Result<void> decompress_gzip(ByteView input, MutableBytes out) {
   constexpr int kGzipOnly = 16 + MAX_WBITS;
   if (input.size() > UINT32_MAX || out.size() > UINT32_MAX)
@@ -138,6 +165,24 @@ Result<void> compress_zstd_in_pieces(ByteView input, const std::function<Result<
     if (ZSTD_isError(left))
       return make_error(Code::internal, fmt::format("zstd: {}", ZSTD_getErrorName(left)));
     TRY(sink(ByteView(piece).first(out.pos)));
+  }
+  return {};
+}
+
+Result<void> inflate_from(const InflateStart& start, ByteView input, MutableBytes out) {
+  if (input.size() > UINT32_MAX || out.size() > UINT32_MAX) return corrupt("gzip: larger than a part can be");
+  Inflater inflater;
+  z_stream& stream = inflater.stream;
+  TRY(inflater.begin(start));
+  stream.next_in = const_cast<uint8_t*>(input.data());  // zlib reads only
+  stream.avail_in = static_cast<uInt>(input.size());
+  stream.next_out = out.data();
+  stream.avail_out = static_cast<uInt>(out.size());
+  while (stream.avail_out != 0) {
+    int status = inflate(&stream, Z_NO_FLUSH);
+    if (stream.avail_out == 0) break;
+    if (status != Z_STREAM_END) return corrupt("gzip: damaged, or shorter than declared");
+    TRY(inflater.next_member());
   }
   return {};
 }

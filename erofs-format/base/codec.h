@@ -57,4 +57,14 @@ class Decoder {
   std::unique_ptr<State> state_;
 };
 
+// Exactly out.size() raw bytes of a gzip stream from its middle on: `input` begins with a deflate block, of
+// which `bits` upper bits of `byte` are the beginning; `dictionary` holds what was inflated before. Members
+// that follow one another are one stream. Input that is left over is no error.
+struct InflateStart {
+  ByteView dictionary;
+  uint8_t byte = 0;
+  uint8_t bits = 0;  // 0 to 7
+};
+Result<void> inflate_from(const InflateStart& start, ByteView input, MutableBytes out);
+
 }  // namespace erofs_format

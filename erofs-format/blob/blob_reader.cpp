@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include "erofs-format/ondisk/rafs.h"
+
 namespace erofs_format {
 
 namespace {
@@ -31,6 +33,7 @@ Result<void> compare_entry(const Tree& tree, const ChunkTable& table, const Chun
 struct BlobReader::State {
   const Tree& tree;
   std::vector<BlobFile> files;
+  std::vector<BlobFile> meta_files;  // SEPARATE blobs; the others have none open here
   std::vector<ChunkTable> tables;
   Decoder decoder;
   Buffer stored;
@@ -55,7 +58,7 @@ Result<ByteView> BlobReader::State::decode_member(const Chunk& chunk, const Chun
     batch.blob_index = UINT32_MAX;
     batch.bytes.resize(table.batches[span.batch].uncompressed_size);
     TRY_ASSIGN(ByteView bytes, read_stored(chunk.blob_index, stored_range(table, chunk.index)));
-    TRY(decode_batch(blob, table.batches[span.batch], bytes, decoder, scratch, batch.bytes));
+    TRY(decode_batch(blob, table, span.batch, bytes, decoder, scratch, batch.bytes));
     batch.blob_index = chunk.blob_index;
     batch.batch = span.batch;
   }
@@ -112,11 +115,16 @@ BlobReader::~BlobReader() = default;
 
 Result<std::unique_ptr<BlobReader>> BlobReader::open(const Tree& tree,
                                                      const std::vector<std::string>& directories) {
-  std::unique_ptr<State> state(new State{tree, {}, {}, {}, {}, {}, {}, {}});
+  std::unique_ptr<State> state(new State{tree, {}, {}, {}, {}, {}, {}, {}, {}});
   for (uint32_t i = 0; i < tree.blobs.size(); i++) {
     TRY_ASSIGN(BlobFile file, open_blob_file(tree.blobs[i].id, directories));
-    TRY_ASSIGN(ChunkTable table, read_chunk_table(tree, i, file));
+    BlobFile meta;
+    if (tree.blobs[i].has(ondisk::kBlobSeparate)) {
+      TRY_ASSIGN(meta, open_blob_file(tree.blobs[i].meta_id(), directories));
+    }
+    TRY_ASSIGN(ChunkTable table, read_chunk_table(tree, i, meta.fd.valid() ? meta : file));
     state->files.push_back(std::move(file));
+    state->meta_files.push_back(std::move(meta));
     state->tables.push_back(std::move(table));
   }
   return std::unique_ptr<BlobReader>(new BlobReader(std::move(state)));
@@ -142,6 +150,10 @@ Result<Digest> BlobReader::file_digest(InodeId id) {
 }
 
 const BlobFile& BlobReader::file(uint32_t blob_index) const { return state_->files[blob_index]; }
+const BlobFile& BlobReader::meta_file(uint32_t blob_index) const {
+  const BlobFile& meta = state_->meta_files[blob_index];
+  return meta.fd.valid() ? meta : file(blob_index);
+}
 const ChunkTable& BlobReader::table(uint32_t blob_index) const { return state_->tables[blob_index]; }
 
 }  // namespace erofs_format

@@ -20,8 +20,8 @@ Result<void> decode_chunk(const Blob& blob, const ChunkTable& table, uint32_t ch
 
 // The two halves of it, for whoever wants several members of one batch: the batch once, then each
 // member out of it.
-Result<void> decode_batch(const Blob& blob, const Batch& batch, ByteView stored, Decoder& decoder,
-                          Buffer& scratch, MutableBytes raw);
+Result<void> decode_batch(const Blob& blob, const ChunkTable& table, uint32_t batch_index, ByteView stored,
+                          Decoder& decoder, Buffer& scratch, MutableBytes raw);
 Result<void> verify_chunk(const Blob& blob, const Digest& expected, ByteView raw);
 
 // Opens the first of `directories` that has `name`; Code::not_found names them all.
@@ -31,14 +31,14 @@ struct BlobFile {
   uint64_t size = 0;
 };
 Result<BlobFile> open_blob_file(const std::string& name, const std::vector<std::string>& directories);
-// The chunk table of an open blob: its own, or the bootstrap's where the blob has none.
+// The chunk table of a blob out of the open file Blob::meta_id() names; the bootstrap's where that has none.
 Result<ChunkTable> read_chunk_table(const Tree& tree, uint32_t blob_index, const BlobFile& file);
 
 // All blobs of a tree in local folders.
 class BlobReader {
  public:
-  // Opens `directory`/<blob id>; for an image whose bootstrap is inlined in a blob file, that file serves
-  // too. `tree` must outlive the reader.
+  // Opens `directory`/<blob id>, and where its chunk information is in another blob, that; for an image whose
+  // bootstrap is inlined in a blob file, that file serves too. `tree` must outlive the reader.
   static Result<std::unique_ptr<BlobReader>> open(const Tree& tree,
                                                   const std::vector<std::string>& directories);
   ~BlobReader();
@@ -47,6 +47,8 @@ class BlobReader {
   // SHA-256 of a regular file.
   Result<Digest> file_digest(InodeId id);
   const BlobFile& file(uint32_t blob_index) const;
+  // The one with the chunk information: mostly the same.
+  const BlobFile& meta_file(uint32_t blob_index) const;
   const ChunkTable& table(uint32_t blob_index) const;
 
  private:

@@ -101,7 +101,7 @@ ChunkSpan span_v2(const chunk_info_v2& raw) {
   span.compressed_size = static_cast<uint32_t>(compressed >> 40);
   span.compressed = (flags & kInfoV2Compressed) != 0;
   span.encrypted = (flags & kInfoV2Encrypted) != 0;
-  span.in_batch = (flags & kInfoV2Batch) != 0;
+  span.in_batch = (flags & (kInfoV2Batch | kInfoV2Zran)) != 0;
   // Builders before v2.3.6 set the flag on members of a batch too, where the word is an address.
   span.has_crc32 = (flags & kInfoV2HasCrc32) != 0 && !span.in_batch;
   if (span.has_crc32) span.crc32 = static_cast<uint32_t>(data);
@@ -112,16 +112,52 @@ ChunkSpan span_v2(const chunk_info_v2& raw) {
   return span;
 }
 
-// The context table follows the entries; it ends the information.
+// The table of batches or of checkpoints follows the entries; it ends the information.
+Result<uint64_t> contexts_offset(const Blob& blob, const blob_meta_header& header, ByteView information,
+                                 const ChunkTable& table) {
+  uint64_t entries = table.chunks.size() * sizeof(chunk_info_v2);
+  if (header.context_offset != entries || information.size() < entries ||
+      information.size() - entries != header.context_size)
+    return corrupt(blob, "header: the table of batches is not the rest of the information");
+  if (header.context_count > table.chunks.size()) return corrupt(blob, "more batches than chunks");
+  return entries;
+}
+
+Result<void> add_checkpoint(const Blob& blob, const zran_context& raw, ChunkTable& table) {
+  auto wrong = [&](std::string_view what) {
+    return corrupt(blob, fmt::format("checkpoint {}: {}", table.checkpoints.size(), what));
+  };
+  if (raw.in_len == 0 || raw.in_len > kMaxZranPart || raw.out_len == 0 || raw.out_len > kMaxZranPart)
+    return wrong(fmt::format("sizes are not 1 to {}", kMaxZranPart));
+  if (!in_range(raw.in_offset, raw.in_len, blob.compressed_data_size()))
+    return wrong("lies outside the gzip stream");
+  if (raw.dict_size > kMaxZranDictionary ||
+      !in_range(raw.dict_offset, raw.dict_size, table.dictionaries.size()))
+    return wrong("dictionary lies outside the information");
+  // Readers look at three bits of it.
+  if (raw.ctx_bits > 7) return wrong("more than 7 bits of the byte before");
+  table.batches.push_back({raw.in_offset, raw.in_len, raw.out_len});
+  table.checkpoints.push_back({raw.out_offset, raw.dict_offset, raw.dict_size, raw.ctx_byte, raw.ctx_bits});
+  return {};
+}
+
+Result<void> read_checkpoints(const Blob& blob, const blob_meta_header& header, ByteView information,
+                              ChunkTable& table) {
+  TRY_ASSIGN(uint64_t at, contexts_offset(blob, header, information, table));
+  auto raws = structs_at<zran_context>(information, at, header.context_count);
+  if (raws.size() != header.context_count) return corrupt(blob, "is shorter than its checkpoints");
+  ByteView dictionaries = information.subspan(at + raws.size_bytes());
+  table.dictionaries.assign(dictionaries.begin(), dictionaries.end());
+  for (const auto& raw : raws) TRY(add_checkpoint(blob, raw, table));
+  return {};
+}
+
 Result<void> read_batches(const Blob& blob, const blob_meta_header& header, ByteView information,
                           ChunkTable& table) {
-  uint64_t entries = table.chunks.size() * sizeof(chunk_info_v2);
-  if (header.context_offset != entries ||
-      header.context_size != header.context_count * uint64_t{sizeof(batch_context)} ||
-      information.size() < entries || information.size() - entries != header.context_size)
+  TRY_ASSIGN(uint64_t at, contexts_offset(blob, header, information, table));
+  if (header.context_size != header.context_count * uint64_t{sizeof(batch_context)})
     return corrupt(blob, "header: the table of batches is not the rest of the information");
-  auto raws = structs_at<batch_context>(information, entries, header.context_count);
-  if (raws.size() > table.chunks.size()) return corrupt(blob, "more batches than chunks");
+  auto raws = structs_at<batch_context>(information, at, header.context_count);
   for (const auto& raw : raws) {
     if (raw.uncompressed_size == 0 || raw.uncompressed_size > kMaxChunkSize || raw.compressed_size == 0 ||
         raw.compressed_size > raw.uncompressed_size)
@@ -137,10 +173,11 @@ Result<void> place_in_batch(const Blob& blob, ChunkTable& table, size_t index, s
   if (span.batch >= table.batches.size())
     return corrupt_chunk(blob, index, "batch is not in the table of batches");
   Batch& batch = table.batches[span.batch];
-  if (span.compressed_size != 0)
-    return corrupt_chunk(blob, index, "compressed size of a member of a batch is not 0");
   if (!in_range(span.offset_in_batch, span.uncompressed_size, batch.uncompressed_size))
     return corrupt_chunk(blob, index, "lies outside its batch");
+  if (!table.checkpoints.empty()) return {};
+  if (span.compressed_size != 0)
+    return corrupt_chunk(blob, index, "compressed size of a member of a batch is not 0");
   if (placed[span.batch] && batch.compressed_offset != span.compressed_offset)
     return corrupt_chunk(blob, index, "compressed offset is not that of its batch");
   if (!in_range(span.compressed_offset, batch.compressed_size, blob.compressed_data_size()))
@@ -166,7 +203,8 @@ Result<void> check_order(const Blob& blob, const ChunkTable& table) {
   for (size_t i = 0; i < table.chunks.size(); i++) {
     const ChunkSpan& span = table.chunks[i];
     if (span.uncompressed_size > blob.chunk_size) return corrupt_chunk(blob, i, "is larger than chunk_size");
-    if (span.uncompressed_offset != next)
+    // What nydus-image found twice in a gzip stream leaves a gap.
+    if (blob.has(kBlobZran) ? span.uncompressed_offset < next : span.uncompressed_offset != next)
       return corrupt_chunk(blob, i, "uncompressed offset is not where the one before ends");
     if (span.compressed_offset < stored)
       return corrupt_chunk(blob, i, "compressed offset is before that of the one before");
@@ -208,12 +246,15 @@ Result<ChunkTable> parse_v2(const Blob& blob, const blob_meta_header& header, By
   if (raws.size() != blob.chunk_count) return corrupt(blob, "is shorter than its chunks");
   table.chunks.reserve(raws.size());
   for (const auto& raw : raws) {
-    if (raw.uncompressed >> 56 & kInfoV2Zran)
-      return make_error(Code::unsupported,
-                        fmt::format("blob {}: not supported yet: zran (targz-ref)", blob.id));
+    if (((raw.uncompressed >> 56 & kInfoV2Zran) != 0) != blob.has(kBlobZran))
+      return corrupt_chunk(blob, table.chunks.size(), "does not agree with the blob on zran");
     table.chunks.push_back(span_v2(raw));
   }
-  if (blob.has(kBlobBatch)) TRY(read_batches(blob, header, information, table));
+  if (blob.has(kBlobZran)) {
+    TRY(read_checkpoints(blob, header, information, table));
+  } else if (blob.has(kBlobBatch)) {
+    TRY(read_batches(blob, header, information, table));
+  }
   return table;
 }
 
@@ -231,9 +272,6 @@ ChunkTableLocation chunk_table_location(const Blob& blob) {
 }
 
 Result<ChunkTable> parse_chunk_table(const Blob& blob, ByteView stored) {
-  if (blob.has(kBlobZran))
-    return make_error(Code::unsupported,
-                      fmt::format("blob {}: not supported yet: zran (targz-ref)", blob.id));
   if (stored.size() != chunk_table_location(blob).size || blob.chunk_count > kMaxChunkCount)
     return corrupt(blob, "length is not what the bootstrap says");
   TRY_ASSIGN(auto header, read_header(blob, stored.subspan(blob.ci_compressed_size)));
@@ -250,7 +288,7 @@ Result<ChunkTable> parse_chunk_table(const Blob& blob, ByteView stored) {
 
 Result<ChunkTable> chunk_table_from_bootstrap(const Tree& tree, uint32_t blob_index) {
   const Blob& blob = tree.blobs[blob_index];
-  if (blob.has(kBlobBatch))
+  if (blob.needs_chunk_information())
     return make_error(Code::invalid_argument,
                       fmt::format("blob {}: the bootstrap does not say where its batches are", blob.id));
   ChunkTable table;

@@ -26,16 +26,35 @@ struct ChunkSpan {
   uint32_t offset_in_batch = 0;  // byte in the decompressed batch
 };
 
-// Chunks compressed together.
+// Chunks decoded together: compressed as one, or pieces of one part of a gzip stream (zran), whose
+// sizes in the stream the chunks themselves say only roughly.
 struct Batch {
   uint64_t compressed_offset = 0;
-  uint32_t compressed_size = 0;  // stored raw when equal to uncompressed_size
+  uint32_t compressed_size = 0;  // stored raw when equal to uncompressed_size, except in zran
   uint32_t uncompressed_size = 0;
+};
+
+// Stored and raw bytes of a part of a gzip stream.
+constexpr uint32_t kMaxZranPart = 32u << 20;
+
+// What an inflater must know before it starts at a batch of zran.
+struct Checkpoint {
+  uint64_t uncompressed_offset = 0;  // of the batch in the raw stream
+  uint64_t dictionary_offset = 0;    // in ChunkTable::dictionaries
+  uint32_t dictionary_size = 0;      // up to 32 KiB
+  uint8_t byte = 0;                  // the one before the batch, of which the
+  uint8_t bits = 0;                  // upper bits (0 to 7) belong to it
 };
 
 struct ChunkTable {
   std::vector<ChunkSpan> chunks;
   std::vector<Batch> batches;
+  std::vector<Checkpoint> checkpoints;  // zran: one for each batch; otherwise none
+  Buffer dictionaries;
+
+  ByteView dictionary(const Checkpoint& checkpoint) const {
+    return ByteView(dictionaries).subspan(checkpoint.dictionary_offset, checkpoint.dictionary_size);
+  }
 };
 
 // What one fetch of a chunk reads: the chunk itself, or its whole batch.
@@ -45,7 +64,8 @@ struct StoredRange {
 };
 StoredRange stored_range(const ChunkTable& table, uint32_t chunk_index);
 
-// Where the chunk information of `blob` lies: the data, then the 4096-byte header.
+// Where the chunk information of `blob` lies in the blob Blob::meta_id() names: the data, then the
+// 4096-byte header.
 struct ChunkTableLocation {
   uint64_t offset = 0;
   uint64_t size = 0;  // with the header
@@ -53,7 +73,7 @@ struct ChunkTableLocation {
 ChunkTableLocation chunk_table_location(const Blob& blob);
 
 // Decrypts, decompresses and validates the bytes at chunk_table_location() against the
-// blob's entry in the bootstrap. Code::corrupt or Code::unsupported (zran) name blob and byte.
+// blob's entry in the bootstrap. Code::corrupt names blob and chunk.
 Result<ChunkTable> parse_chunk_table(const Blob& blob, ByteView stored);
 
 // The table a blob needs when the bootstrap alone describes it (no batches):

@@ -19,7 +19,7 @@ namespace {
 class Walk {
  public:
   // With `keep` the tree gets inodes, entries and prefetch table.
-  Walk(Image& image, Tree& tree, const ChunkIndex& chunks, bool keep)
+  Walk(Image& image, Tree& tree, ChunkIndex& chunks, bool keep)
       : image_(image),
         tree_(tree),
         chunks_(chunks),
@@ -63,7 +63,7 @@ class Walk {
 
   Image& image_;
   Tree& tree_;
-  const ChunkIndex& chunks_;
+  ChunkIndex& chunks_;
   bool keep_;
   std::vector<InodeId> by_slot_;  // inode that starts at a slot
   std::vector<Seen> seen_;        // by InodeId
@@ -221,6 +221,7 @@ static Result<Tree> read(ByteView bytes, const std::string& name, std::vector<st
     os::discard(spent.subspan(image.chunk_table_offset, image.chunk_table_size));
   }
   TRY(Walk(image, tree, chunks, keep).run());
+  if (keep) tree.chunks.insert(tree.chunks.end(), chunks.added().begin(), chunks.added().end());
   return tree;
 }
 

@@ -13,7 +13,7 @@ constexpr uint64_t kMaxBootstrapSize = uint64_t{2} << 30;
 
 // Parses and validates. `name` stands in front of every message, which also names
 // the byte offset and the field. Code::corrupt for a broken image, Code::unsupported
-// ("... not supported yet: zran") for what we do not read. `notes`, if given, gets what is odd
+// ("... not supported yet: external blobs") for what we do not read. `notes`, if given, gets what is odd
 // but harmless (reserved bytes that are not zero).
 Result<Tree> read_bootstrap(ByteView image, const std::string& name,
                             std::vector<std::string>* notes = nullptr);

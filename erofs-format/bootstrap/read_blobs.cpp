@@ -30,27 +30,29 @@ bool safe_blob_id(std::string_view id) {
   { (broken), at + offsetof(rafs_v6_blob, field), "blob table: " text }
 
 Result<void> check_supported(const Image& image, uint32_t features) {
-  if (features & kBlobTarfs) return image.unsupported("tarfs");
-  if (features & kBlobZran) return image.unsupported("zran (targz-ref)");
-  if (features & kBlobSeparate) return image.unsupported("blobs with separate chunk information (tar-ref)");
   if (features & kBlobExternal) return image.unsupported("external blobs");
   return {};
 }
 
 Result<void> check_features(const Image& image, const rafs_v6_blob& raw, uint64_t at) {
   uint32_t features = raw.features;
+  bool tarfs = (features & kBlobTarfs) != 0;
   bool needs_v2 = (features & (kBlobBatch | kBlobZran | kBlobEncrypted)) != 0;
   TRY(check_rules(image,
                   {BLOB_RULE((features & kBlobIncompatMask & ~kBlobIncompatKnown) != 0, features,
                              "features has an unknown bit"),
                    BLOB_RULE((features & kBlobV5Internal) != 0, features, "features has the bit of RAFS v5"),
                    BLOB_RULE(needs_v2 && !(features & kBlobChunkInfoV2), features,
-                             "features has batch or encryption without chunk information v2")}));
+                             "features has batch, zran or encryption without chunk information v2"),
+                   BLOB_RULE(tarfs != (image.block_size == 512), features,
+                             "features do not agree with the superblock on tarfs"),
+                   BLOB_RULE((features & kBlobZran) && !(features & kBlobSeparate), features,
+                             "features has zran, but the chunk information would be in the gzip stream")}));
   TRY(check_supported(image, features));
-  return check_rules(
-      image, {BLOB_RULE(!(features & kBlobAligned), features, "features lacks the bit for aligned chunks"),
-              BLOB_RULE(raw.cipher_algo != ((features & kBlobEncrypted) ? 1u : 0u), cipher_algo,
-                        "cipher_algo does not agree with features")});
+  return check_rules(image, {BLOB_RULE(tarfs == ((features & kBlobAligned) != 0), features,
+                                       "features are wrong about aligned chunks"),
+                             BLOB_RULE(raw.cipher_algo != ((features & kBlobEncrypted) ? 1u : 0u),
+                                       cipher_algo, "cipher_algo does not agree with features")});
 }
 
 // The information of each chunk takes a fixed number of bytes.
@@ -58,14 +60,21 @@ bool information_size_broken(const rafs_v6_blob& raw) {
   uint32_t features = raw.features;
   uint64_t size = raw.ci_uncompressed_size;
   uint64_t v2 = uint64_t{raw.chunk_count} * sizeof(chunk_info_v2);
-  if (features & (kBlobBatch | kBlobEncrypted)) return size < v2;
+  if (features & kBlobTarfs) return false;
+  if (features & (kBlobBatch | kBlobZran | kBlobEncrypted)) return size < v2;
   if (features & kBlobChunkInfoV2) return size != v2;
   if (features & kBlobIsChunkdictGenerated) return false;
   return size != uint64_t{raw.chunk_count} * sizeof(chunk_info_v1);
 }
 
 Result<void> check_sizes(const Image& image, const Tree& tree, const rafs_v6_blob& raw, uint64_t at) {
-  bool whole_length = (raw.features & kBlobCapTarToc) != 0;
+  bool separate = (raw.features & kBlobSeparate) != 0;
+  // Of the blob the information lies in; 0 = nobody says.
+  uint64_t length = separate                        ? raw.blob_meta_size.value()
+                    : raw.features & kBlobCapTarToc ? raw.compressed_size.value()
+                                                    : 0;
+  if (raw.features & kBlobTarfs) length = 0;
+  bool whole_length = length != 0;
   uint64_t information_end = 0;
   bool overflow = !checked_add<uint64_t>(raw.ci_offset, raw.ci_compressed_size.value(), &information_end) ||
                   !checked_add<uint64_t>(information_end, sizeof(blob_meta_header), &information_end);
@@ -87,7 +96,7 @@ Result<void> check_sizes(const Image& image, const Tree& tree, const rafs_v6_blo
                  "ci_uncompressed_size does not agree with chunk_count"),
        BLOB_RULE(raw.ci_compressed_size > raw.ci_uncompressed_size, ci_compressed_size,
                  "ci_compressed_size is larger than ci_uncompressed_size"),
-       BLOB_RULE(overflow || (whole_length && information_end > raw.compressed_size), ci_offset,
+       BLOB_RULE(overflow || (whole_length && information_end > length), ci_offset,
                  "ci_offset puts the chunk information past the end of the blob")});
 }
 

@@ -38,9 +38,11 @@ Result<void> check_address(const Image& image, const Blob& blob, const rafs_chun
 
 Result<void> check_stored(const Image& image, const Blob& blob, const rafs_chunk_info& raw, uint64_t at) {
   // Members of a batch have no place of their own here; blob.meta says where they are.
-  bool member = blob.has(kBlobBatch) && raw.compressed_size == 0 && raw.compressed_offset == 0;
-  bool raw_size_differs = !(raw.flags & kChunkCompressed) && !blob.encrypted && !blob.has(kBlobBatch) &&
-                          raw.compressed_size != raw.uncompressed_size;
+  // Chunks of zran say where they lie only roughly.
+  bool member =
+      blob.has(kBlobZran) || (blob.has(kBlobBatch) && raw.compressed_size == 0 && raw.compressed_offset == 0);
+  bool raw_size_differs = !(raw.flags & kChunkCompressed) && !blob.encrypted && !member &&
+                          !blob.has(kBlobBatch) && raw.compressed_size != raw.uncompressed_size;
   return check_rules(
       image, {CHUNK_RULE(!member && raw.compressed_size == 0, compressed_size, "compressed_size is 0"),
               CHUNK_RULE(!member && !in_range(raw.compressed_offset, raw.compressed_size,
@@ -89,7 +91,15 @@ static ChunkPlace place_of(const Info& chunk) {
   return {chunk.blob_index, chunk.index, chunk.uncompressed_size, chunk.uncompressed_offset};
 }
 
+ChunkId ChunkIndex::add(const Chunk& chunk) {
+  auto id = narrow<ChunkId>(infos_.size() + added_.size());
+  added_.push_back(chunk);
+  added_by_key_.emplace(chunk_key(chunk.blob_index, chunk.index), id);
+  return id;
+}
+
 ChunkPlace ChunkIndex::operator[](ChunkId id) const {
+  if (id >= infos_.size()) return place_of(added_[id - infos_.size()]);
   return read_ ? place_of((*read_)[id]) : place_of(infos_[id]);
 }
 
@@ -116,7 +126,9 @@ ChunkId ChunkIndex::find(uint32_t blob_index, uint32_t index) const {
   uint64_t wanted = chunk_key(blob_index, index);
   auto found = std::lower_bound(sorted_.begin(), sorted_.end(), wanted,
                                 [this](ChunkId id, uint64_t other) { return key(id) < other; });
-  return found != sorted_.end() && key(*found) == wanted ? *found : kNoChunk;
+  if (found != sorted_.end() && key(*found) == wanted) return *found;
+  auto added = added_by_key_.find(wanted);
+  return added == added_by_key_.end() ? kNoChunk : added->second;
 }
 
 Result<void> parse_chunk_infos(Image& image, Tree& tree, ChunkIndex& index, bool keep) {

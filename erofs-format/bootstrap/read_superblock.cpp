@@ -31,14 +31,12 @@ Result<void> check_features(const Image& image, const erofs_super_block& sb) {
   TRY(check_rules(image, {{sb.magic != kSuperMagic, SB_AT(magic), "superblock: magic is not that of EROFS"},
                           {!(compat & kCompatRafsV6), SB_AT(feature_compat),
                            "superblock: feature_compat has no RAFS v6 mark"}}));
-  // Tarfs images have small blocks and go by other rules from here on.
-  if (sb.blkszbits == 9) return image.unsupported("tarfs (512-byte blocks)");
   constexpr uint32_t kRefused = kCompatChecksum | kCompatXattrInMetabox | kCompatSharedContents;
   return check_rules(
       image,
       {{sb.checksum != 0, SB_AT(checksum), "superblock: checksum is not 0"},
        {(compat & kRefused) != 0, SB_AT(feature_compat), "superblock: feature_compat has a bit RAFS forbids"},
-       {sb.blkszbits != 12, SB_AT(blkszbits), "superblock: blkszbits is not 12"},
+       {sb.blkszbits != 12 && sb.blkszbits != 9, SB_AT(blkszbits), "superblock: blkszbits is not 12 or 9"},
        {sb.sb_extslots != 0, SB_AT(sb_extslots), "superblock: sb_extslots is not 0"},
        {sb.feature_incompat != (kIncompatChunkedFile | kIncompatDeviceTable), SB_AT(feature_incompat),
         "superblock: feature_incompat is not chunked file and device table"},
@@ -83,8 +81,10 @@ void take_superblock(const erofs_super_block& sb, Image& image) {
 }
 
 Result<void> check_flags(const Image& image, uint64_t flags) {
-  if (flags & kRafsTarfs) return image.unsupported("tarfs");
-  return check_rules(image, {{(flags & ~uint64_t{kRafsKnownFlags}) != 0, EXT_AT(flags),
+  bool tarfs = (flags & kRafsTarfs) != 0;
+  return check_rules(image, {{tarfs != (image.block_size == 512), EXT_AT(flags),
+                              "extended superblock: flags and blkszbits do not agree on tarfs"},
+                             {(flags & ~uint64_t{kRafsKnownFlags}) != 0, EXT_AT(flags),
                               "extended superblock: flags has unknown bits"},
                              {std::popcount(flags & kCompressors) != 1, EXT_AT(flags),
                               "extended superblock: flags does not name one compressor"},
@@ -153,6 +153,7 @@ Result<void> parse_superblocks(Image& image, Tree& tree) {
   const auto& sb = *struct_at<erofs_super_block>(image.bytes, kSuperOffset);
   const auto& ext = *struct_at<rafs_v6_super_block_ext>(image.bytes, kRafsSuperExtOffset);
   TRY(check_features(image, sb));
+  image.block_size = 1u << sb.blkszbits;
   TRY(check_flags(image, ext.flags));
   TRY(check_geometry(image, sb));
   take_superblock(sb, image);

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "erofs-format/base/bytes.h"
@@ -92,6 +93,9 @@ class ChunkIndex {
   // `chunks` was read from the stored table, which is not looked at any more.
   void look_into(const std::vector<Chunk>& chunks) { read_ = &chunks; }
   const std::vector<ChunkId>& sorted() const { return sorted_; }
+  // A chunk that is not in the table: tarfs images do without. Its id follows those of the table.
+  ChunkId add(const Chunk& chunk);
+  const std::vector<Chunk>& added() const { return added_; }
   static constexpr ChunkId kNoChunk = UINT32_MAX;
 
  private:
@@ -100,6 +104,8 @@ class ChunkIndex {
   Infos infos_;
   const std::vector<Chunk>* read_ = nullptr;
   std::vector<ChunkId> sorted_;
+  std::vector<Chunk> added_;
+  std::unordered_map<uint64_t, ChunkId> added_by_key_;
 };
 
 // The parts, in the order they run.
@@ -118,7 +124,7 @@ struct InodeHead {
   uint64_t size = 0;
 };
 // Reads everything about the inode at `offset` but the entries of a directory.
-Result<InodeHead> parse_inode(Image& image, const Tree& tree, const ChunkIndex& chunks, uint64_t offset,
+Result<InodeHead> parse_inode(Image& image, const Tree& tree, ChunkIndex& chunks, uint64_t offset,
                               Inode& inode);
 Result<void> parse_xattrs(const Image& image, uint64_t offset, uint64_t size, Inode& inode);
 

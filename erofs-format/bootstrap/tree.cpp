@@ -41,8 +41,13 @@ InodeId copy_inode(Tree& tree, InodeId id) {
   return narrow<InodeId>(tree.inodes.size() - 1);
 }
 
+std::string Blob::meta_id() const { return has(ondisk::kBlobSeparate) ? to_hex(meta_digest) : id; }
+
+bool Blob::needs_chunk_information() const { return has(ondisk::kBlobBatch | ondisk::kBlobZran); }
+
 uint64_t Blob::compressed_data_size() const {
-  if (has(ondisk::kBlobSeparate) || !has(ondisk::kBlobCapTarToc)) return compressed_size;
+  if (has(ondisk::kBlobSeparate) || has(ondisk::kBlobTarfs) || !has(ondisk::kBlobCapTarToc))
+    return compressed_size;
   if (!has(ondisk::kBlobHasTarHeader)) return ci_offset;
   return ci_offset < 512 ? 0 : ci_offset - 512;
 }

@@ -54,7 +54,7 @@ struct Inode {
 
 // One distinct chunk of one blob: an entry of the bootstrap's chunk table.
 struct Chunk {
-  Digest digest;
+  Digest digest;                     // zero where a tarfs image has none
   uint32_t blob_index = 0;           // into Tree::blobs
   uint32_t index = 0;                // position in the blob's chunk information
   uint32_t flags = 0;                // ondisk::kChunk…
@@ -89,6 +89,10 @@ struct Blob {
   uint32_t mapped_blkaddr = 0;  // block in the flat view
 
   bool has(uint32_t feature) const { return (features & feature) != 0; }
+  // The blob that holds the chunk information: this one, or (SEPARATE) another.
+  std::string meta_id() const;
+  // Whether the chunk table of the bootstrap is not enough to find the stored bytes of a chunk.
+  bool needs_chunk_information() const;
   // Bytes of chunk data at the start of the blob, as readers compute it (2.6).
   uint64_t compressed_data_size() const;
 };

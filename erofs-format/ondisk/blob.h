@@ -57,6 +57,23 @@ struct batch_context {
 };
 static_assert(sizeof(batch_context) == 40);
 
+// Where an inflater can start in the middle of a gzip stream; dictionaries follow the last of them.
+struct zran_context {
+  le64 in_offset;
+  le64 out_offset;
+  le64 dict_offset;  // from the first dictionary on
+  le32 in_len;
+  le32 out_len;
+  le32 dict_size;
+  uint8_t ctx_byte;
+  uint8_t ctx_bits;
+  uint8_t reserved[2];
+};
+static_assert(sizeof(zran_context) == 40);
+static_assert(offsetof(zran_context, ctx_byte) == 36);
+
+constexpr uint32_t kMaxZranDictionary = 1u << 15;
+
 enum : uint32_t { kTocRaw = 1, kTocZstd = 2, kTocLz4 = 4 };
 
 struct toc_entry {

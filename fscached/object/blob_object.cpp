@@ -312,9 +312,9 @@ std::vector<BlobObject::Decoded> BlobObject::decode(const Fetch& fetch, const st
   StoredRange range = stored_range(layout.table(), chunks[0]);
   ByteView stored = ByteView(fetch.stored).subspan(range.offset - fetch.offset, range.size);
   if (first.in_batch) {
-    const Batch& info = layout.table().batches[first.batch];
-    batch.resize(info.uncompressed_size);
-    batch_result = decode_batch(layout.blob(), info, stored, context.decoder, context.scratch, batch);
+    batch.resize(layout.table().batches[first.batch].uncompressed_size);
+    batch_result = decode_batch(layout.blob(), layout.table(), first.batch, stored, context.decoder,
+                                context.scratch, batch);
   }
   for (uint32_t chunk : chunks) {
     const ChunkSpan& span = layout.chunk(chunk);

@@ -56,7 +56,7 @@ Result<void> check_unused_chunks(const Tree& tree) {
     lengths[chunk.blob_index] = std::max(lengths[chunk.blob_index], chunk.index + uint64_t{1});
   uint64_t entries = 0;
   for (size_t i = 0; i < lengths.size(); i++)
-    entries += tree.blobs[i].has(ondisk::kBlobBatch) ? tree.blobs[i].chunk_count : lengths[i];
+    entries += tree.blobs[i].needs_chunk_information() ? tree.blobs[i].chunk_count : lengths[i];
   if (entries <= tree.chunks.size() + uint64_t{kMaxUnusedChunks}) return {};
   return make_error(Code::too_large,
                     fmt::format("tables of {} chunks for the {} it has; {} unused ones are the limit",
@@ -72,7 +72,11 @@ Result<ImageDescription> describe(const Tree& tree) {
     BlobUse use;
     use.blob = tree.blobs[i];
     TRY(check_blob_id(use.blob.id));
-    use.needs_chunk_table = use.blob.has(ondisk::kBlobBatch);
+    if (use.blob.has(ondisk::kBlobTarfs | ondisk::kBlobSeparate))
+      return make_error(Code::unsupported,
+                        fmt::format("blob {}: not supported yet: {}", use.blob.id,
+                                    use.blob.has(ondisk::kBlobTarfs) ? "tarfs" : "zran (targz-ref)"));
+    use.needs_chunk_table = use.blob.needs_chunk_information();
     if (!use.needs_chunk_table) {
       TRY_ASSIGN(use.table, chunk_table_from_bootstrap(tree, i));
     }

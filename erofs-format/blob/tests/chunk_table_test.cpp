@@ -85,6 +85,37 @@ batch_context batch_of(uint32_t compressed, uint32_t uncompressed) {
   return context;
 }
 
+zran_context checkpoint_of(uint64_t in, uint32_t in_size, uint32_t out_size, uint64_t dictionary,
+                           uint32_t size) {
+  zran_context context = {};
+  context.in_offset = in;
+  context.in_len = in_size;
+  context.out_len = out_size;
+  context.dict_offset = dictionary;
+  context.dict_size = size;
+  return context;
+}
+
+constexpr uint8_t kZranChunk = kInfoV2Compressed | kInfoV2Zran;
+
+// Two chunks that share the second of two checkpoints, and 100 bytes of dictionaries.
+Made make_zran(const std::vector<chunk_info_v2>& entries, const std::vector<zran_context>& checkpoints) {
+  Made made = make_v2(entries, {});
+  auto header = *struct_at<blob_meta_header>(made.bytes, made.bytes.size() - sizeof(blob_meta_header));
+  made.bytes.resize(made.bytes.size() - sizeof(blob_meta_header));
+  for (const auto& checkpoint : checkpoints) append(made.bytes, checkpoint);
+  made.bytes.resize(made.bytes.size() + 100, 7);
+  Blob& blob = made.blob;
+  blob.features |= kBlobZran | kBlobSeparate;
+  blob.compressed_size = 5000;
+  blob.ci_compressed_size = blob.ci_uncompressed_size = made.bytes.size();
+  header.ci_compressed_size = header.ci_uncompressed_size = blob.ci_compressed_size;
+  header.context_size = checkpoints.size() * sizeof(zran_context) + 100;
+  header.context_count = static_cast<uint32_t>(checkpoints.size());
+  append(made.bytes, header);
+  return made;
+}
+
 void expect_corrupt(const Made& made, const char* expected) {
   auto table = parse_chunk_table(made.blob, made.bytes);
   REQUIRE_FALSE(table);
@@ -94,6 +125,40 @@ void expect_corrupt(const Made& made, const char* expected) {
 }
 
 }  // namespace
+
+TEST_CASE("chunk table: checkpoints of a gzip stream are batches with a dictionary") {
+  Made made = make_zran({entry_v2(0, 10, kZranChunk, 3, 0, uint64_t{1} << 32 | 5),
+                         entry_v2(5, 4096, kZranChunk, 9, 77, uint64_t{1} << 32 | 904)},
+                        {checkpoint_of(10, 40, 600, 0, 0), checkpoint_of(4000, 1000, 5000, 60, 40)});
+  auto table = parse_chunk_table(made.blob, made.bytes);
+  REQUIRE(table);
+  CHECK(stored_range(*table, 0).offset == 4000);
+  CHECK(stored_range(*table, 1).size == 1000);
+  CHECK(table->chunks[1].offset_in_batch == 904);
+  CHECK(table->dictionary(table->checkpoints[1]).size() == 40);
+}
+
+TEST_CASE("chunk table: what is wrong with a checkpoint is named") {
+  auto one = [](const zran_context& checkpoint, uint64_t data = 5, uint8_t flags = kZranChunk) {
+    return make_zran({entry_v2(0, 10, flags, 3, 0, data)}, {checkpoint});
+  };
+  expect_corrupt(one(checkpoint_of(10, 40, 0, 0, 0)), "sizes are not 1 to");
+  expect_corrupt(one(checkpoint_of(10, kMaxZranPart + 1, 50, 0, 0)), "sizes are not 1 to");
+  expect_corrupt(one(checkpoint_of(10, 40, kMaxZranPart + 1, 0, 0)), "sizes are not 1 to");
+  expect_corrupt(one(checkpoint_of(4990, 11, 600, 0, 0)), "lies outside the gzip stream");
+  expect_corrupt(one(checkpoint_of(UINT64_MAX - 5, 11, 600, 0, 0)), "lies outside the gzip stream");
+  expect_corrupt(one(checkpoint_of(10, 40, 600, 61, 40)), "dictionary lies outside");
+  expect_corrupt(one(checkpoint_of(10, 40, 600, UINT64_MAX, 2)), "dictionary lies outside");
+  zran_context bits = checkpoint_of(10, 40, 600, 0, 0);
+  bits.ctx_bits = 8;
+  expect_corrupt(one(bits), "more than 7 bits");
+  expect_corrupt(one(checkpoint_of(10, 40, 600, 0, 0), 591), "lies outside its batch");
+  expect_corrupt(one(checkpoint_of(10, 40, 600, 0, 0), uint64_t{1} << 32), "is not in the table of batches");
+  expect_corrupt(one(checkpoint_of(10, 40, 600, 0, 0), 5, kInfoV2Compressed), "on zran");
+  expect_corrupt(make_zran({entry_v2(0, 10, kZranChunk, 3, 0, 5)},
+                           {checkpoint_of(10, 40, 600, 0, 0), checkpoint_of(10, 40, 600, 0, 0)}),
+                 "more batches than chunks");
+}
 
 TEST_CASE("chunk table: the golden vectors of a v2.2 blob") {
   TocImage image = toc_image();

@@ -309,18 +309,31 @@ TEST_CASE("bootstrap: every truncation is refused") {
 }
 
 TEST_CASE("bootstrap: features not read yet are named") {
-  Buffer tarfs = read_fixture(kMerged);
-  tarfs[kSuper + 12] = 9;
-  auto tree = read_bootstrap(tarfs, "image");
+  Buffer external = read_fixture(kMerged);
+  external[kBlob + 85] |= 0x08;
+  auto tree = read_bootstrap(external, "image");
   REQUIRE_FALSE(tree);
   CHECK(tree.error().code == Code::unsupported);
-  CHECK(tree.error().message.find("not supported yet: tarfs") != std::string::npos);
+  CHECK(tree.error().message.find("not supported yet: external blobs") != std::string::npos);
+}
+
+TEST_CASE("bootstrap: what a tar's kind of image needs is there as a whole") {
+  auto expect = [](const Buffer& image, const char* text) {
+    auto tree = read_bootstrap(image, "image");
+    REQUIRE_FALSE(tree);
+    INFO(tree.error().message);
+    CHECK(tree.error().code == Code::corrupt);
+    CHECK(tree.error().message.find(text) != std::string::npos);
+  };
+  Buffer small_blocks = read_fixture(kMerged);
+  small_blocks[kSuper + 12] = 9;
+  expect(small_blocks, "flags and blkszbits do not agree on tarfs");
+  Buffer tarfs_blob = read_fixture(kMerged);
+  tarfs_blob[kBlob + 84] |= 0x40;
+  expect(tarfs_blob, "features do not agree with the superblock on tarfs");
   Buffer zran = read_fixture(kMerged);
-  zran[kBlob + 84] = 0x2d;  // with chunk information v2
-  tree = read_bootstrap(zran, "image");
-  REQUIRE_FALSE(tree);
-  CHECK(tree.error().code == Code::unsupported);
-  CHECK(tree.error().message.find("not supported yet: zran (targz-ref)") != std::string::npos);
+  zran[kBlob + 84] = 0x2d;  // with chunk information v2, but not separate
+  expect(zran, "the chunk information would be in the gzip stream");
 }
 
 TEST_CASE("bootstrap: what is odd but harmless is a note") {
