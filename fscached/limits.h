@@ -29,6 +29,8 @@ inline constexpr uint64_t kOwnDescriptors = 256;      // of the worker, besides 
 
 // --- keeper ---
 inline constexpr char kCachefilesFolder[] = "cachefiles";  // below the root: the kernel's
+inline constexpr size_t kKeeperHeapBytes = 4 << 20;        // taken when it begins: for some 600 images
+inline constexpr size_t kKeeperStackBytes = 256 << 10;
 inline constexpr size_t kMaxPath = 4096;
 inline constexpr size_t kMaxFsconfigString = 255;
 inline constexpr uint32_t kMaxMounts = 4096;      // images mounted or added

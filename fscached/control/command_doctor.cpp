@@ -3,6 +3,7 @@
 
 #include <functional>
 
+#include "fscached/control/cachefiles_probe.h"
 #include "fscached/control/client.h"
 #include "fscached/control/commands.h"
 #include "fscached/control/config.h"
@@ -52,9 +53,9 @@ json examine_cachefiles(const std::string& root, bool served) {
                         {"EROFS mounts by fsid", [] { return keeper::probe_fsid_option(); }},
                         {"the device opens", [] { return only_whether(keeper::open_cachefiles_device()); }},
                         {"a cache can be bound below the root, and survives its worker",
-                         [&root] { return keeper::probe_cachefiles_cache(root); }},
+                         [&root] { return probe_cachefiles_cache(root); }},
                     });
-  std::string defect = keeper::known_cachefiles_defect();
+  std::string defect = known_cachefiles_defect();
   if (!defect.empty()) report["warning"] = defect;
   return report;
 }

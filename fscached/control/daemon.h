@@ -10,7 +10,7 @@
 
 #include "fscached/control/config.h"
 #include "fscached/control/connection_gate.h"
-#include "fscached/keeper/keeper_link.h"
+#include "fscached/kernel/keeper_link.h"
 #include "fscached/kernel/kernel_backend.h"
 #include "fscached/object/blob_object.h"
 #include "fscached/object/image.h"

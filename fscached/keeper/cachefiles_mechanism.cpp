@@ -6,7 +6,7 @@
 #include "fscached/keeper/leftovers.h"
 #include "fscached/keeper/mechanism.h"
 #include "fscached/keeper/probe.h"
-#include "fscached/kernel/cache_directory.h"
+#include "fscached/kernel/cache_command.h"
 #include "fscached/kernel/cachefiles_abi.h"
 #include "fscached/kernel/when_free.h"
 #include "fscached/limits.h"

@@ -6,7 +6,7 @@
 #include <filesystem>
 
 #include "fscached/keeper/data_files.h"
-#include "fscached/keeper/journal.h"
+#include "fscached/keeper/journal_memory.h"
 #include "fscached/keeper/leftovers.h"
 #include "fscached/keeper/mechanism.h"
 #include "fscached/keeper/probe.h"
@@ -164,7 +164,7 @@ Result<void> check_group(int group) {
 Result<std::unique_ptr<Mechanism>> take_over_fanotify(const std::string& root, KeeperState& state) {
   os::UniqueFd group = state.store().take(kKernelName), journal = state.store().take(kJournalName);
   TRY(check_group(group.get()));
-  TRY(Journal::check_memory(journal.get()));
+  TRY(check_journal_memory(journal.get()));
   auto mechanism = std::make_unique<FanotifyMechanism>(root, std::move(group), std::move(journal), state);
   TRY(mechanism->restore_files(state));
   return std::unique_ptr<Mechanism>(std::move(mechanism));
@@ -178,7 +178,7 @@ Result<std::unique_ptr<Mechanism>> open_fanotify(const std::string& root, const 
   TRY(probe_erofs_from_file(root));
   TRY(give_folder("blobs", user));
   TRY_ASSIGN(os::UniqueFd group, open_fanotify_group());
-  TRY_ASSIGN(os::UniqueFd journal, Journal::create_memory());
+  TRY_ASSIGN(os::UniqueFd journal, create_journal_memory());
   state.store().keep(kKernelName, group.get());
   state.store().keep(kJournalName, journal.get());
   return std::unique_ptr<Mechanism>(

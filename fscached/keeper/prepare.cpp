@@ -13,6 +13,7 @@
 #include <filesystem>
 
 #include "fscached/keeper/keeper.h"
+#include "fscached/keeper/own_memory.h"
 
 namespace fscached::keeper {
 
@@ -67,6 +68,7 @@ Keeper::Keeper(KeeperOptions options) : options_(std::move(options)) {}
 
 Result<std::unique_ptr<Keeper>> Keeper::create(KeeperOptions options) {
   std::unique_ptr<Keeper> keeper(new Keeper(std::move(options)));
+  take_memory();
   TRY(keeper->note_start());
   TRY(raise_descriptor_limit());
   TRY(keeper->find_predecessor());

@@ -2,12 +2,11 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <stdlib.h>
 #include <sys/mount.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "erofs-format/ondisk/erofs.h"
 #include "fscached/kernel/cachefiles_abi.h"
@@ -17,26 +16,15 @@ namespace fscached::keeper {
 
 namespace {
 
-// A folder below the root that is gone afterwards.
-class ProbeFolder {
- public:
-  static Result<ProbeFolder> create(const std::string& root) {
-    std::string path = root + "/probe-XXXXXX";
-    if (!mkdtemp(path.data())) return errno_error(root);
-    return ProbeFolder(path);
-  }
-  ProbeFolder(ProbeFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-  ProbeFolder& operator=(ProbeFolder&&) = delete;
-  ~ProbeFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-  const std::string& path() const { return path_; }
+// In the root, without a name; /proc/self/fd leads to it.
+Result<os::UniqueFd> nameless_file(const std::string& root) {
+  std::string path = root + "/probe-XXXXXX";
+  os::UniqueFd file(mkostemp(path.data(), O_CLOEXEC));
+  if (!file.valid() || unlink(path.c_str()) != 0) return errno_error(root);
+  return file;
+}
 
- private:
-  explicit ProbeFolder(std::string path) : path_(std::move(path)) {}
-  std::string path_;
-};
+std::string path_of(const os::UniqueFd& file) { return fmt::format("/proc/self/fd/{}", file.get()); }
 
 Result<os::UniqueFd> open_context() {
   os::UniqueFd context(fsopen("erofs", FSOPEN_CLOEXEC));
@@ -101,23 +89,6 @@ Result<os::UniqueFd> open_cachefiles_device() {
   return errno_error(fmt::format("{}{}", abi::kCachefilesDevice, hint));
 }
 
-Result<void> probe_cachefiles_cache(const std::string& root) {
-  TRY_ASSIGN(ProbeFolder folder, ProbeFolder::create(root));
-  TRY_ASSIGN(os::UniqueFd device, open_cachefiles_device());
-  for (const std::string& line :
-       {"dir " + folder.path(), std::string("bind ondemand"), std::string("restore")}) {
-    if (write(device.get(), line.data(), line.size()) >= 0) continue;
-    std::string verb = line.substr(0, line.find(' '));
-    if (verb == "restore")
-      return errno_error("readers see errors when a worker dies: no `restore` (Linux 6.8, 6.6.35, 6.1.95)");
-    const char* hint = errno == EINVAL       ? " (CACHEFILES_ONDEMAND in this kernel?)"
-                       : errno == EOPNOTSUPP ? " (the file system of the root: ext4, XFS and btrfs can)"
-                                             : "";
-    return errno_error(fmt::format("{}{}", line, hint));
-  }
-  return {};
-}
-
 Result<os::UniqueFd> open_fanotify_group() {
   os::UniqueFd group(fanotify_init(
       FAN_CLASS_PRE_CONTENT | FAN_CLOEXEC | FAN_NONBLOCK | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS,
@@ -129,11 +100,10 @@ Result<os::UniqueFd> open_fanotify_group() {
 }
 
 Result<void> probe_erofs_from_file(const std::string& root) {
-  TRY_ASSIGN(ProbeFolder folder, ProbeFolder::create(root));
-  std::string image = folder.path() + "/image";
-  TRY(os::publish_file(image, empty_image(), 0600));
+  TRY_ASSIGN(os::UniqueFd image, nameless_file(root));
+  TRY(os::pwrite_all(image.get(), 0, empty_image(), root));
   TRY_ASSIGN(os::UniqueFd context, open_context());
-  if (fsconfig(context.get(), FSCONFIG_SET_STRING, "source", image.c_str(), 0) == 0 &&
+  if (fsconfig(context.get(), FSCONFIG_SET_STRING, "source", path_of(image).c_str(), 0) == 0 &&
       fsconfig(context.get(), FSCONFIG_SET_FLAG, "ro", nullptr, 0) == 0 &&
       fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0)
     return {};
@@ -141,34 +111,13 @@ Result<void> probe_erofs_from_file(const std::string& root) {
 }
 
 Result<void> probe_pre_content_mark(const std::string& root) {
-  TRY_ASSIGN(ProbeFolder folder, ProbeFolder::create(root));
-  std::string file = folder.path() + "/file";
-  TRY(os::publish_file(file, {}, 0600));
+  TRY_ASSIGN(os::UniqueFd file, nameless_file(root));
   TRY_ASSIGN(os::UniqueFd group, open_fanotify_group());
-  if (fanotify_mark(group.get(), FAN_MARK_ADD, abi::kFanPreAccess, AT_FDCWD, file.c_str()) == 0) return {};
+  if (fanotify_mark(group.get(), FAN_MARK_ADD, abi::kFanPreAccess, AT_FDCWD, path_of(file).c_str()) == 0)
+    return {};
   return errno_error(errno == EOPNOTSUPP
                          ? "pre-content events (the file system of the root: ext4, XFS and btrfs can)"
                          : "pre-content events (Linux 6.14 or later)");
-}
-
-// kernel/on-demand.md 1.10: what can only be known by version.
-std::string known_cachefiles_defect() {
-  utsname name = {};
-  unsigned major = 0, minor = 0, patch = 0;
-  if (uname(&name) != 0 || sscanf(name.release, "%u.%u.%u", &major, &minor, &patch) < 2) return {};
-  struct Series {
-    unsigned major, minor, safe_from;
-  };
-  for (const Series& series : {Series{6, 1, 129}, Series{6, 6, 78}, Series{6, 12, 2}, Series{6, 19, 14}}) {
-    if (major != series.major || minor != series.minor || patch >= series.safe_from) continue;
-    return fmt::format("Linux {}: defects of cachefiles that can crash it are mended in {}.{}.{}",
-                       name.release, major, minor, series.safe_from);
-  }
-  bool maintained = (major == 6 && (minor == 1 || minor == 6 || minor >= 12)) || major > 6;
-  if (maintained) return {};
-  return fmt::format(
-      "Linux {}: defects of cachefiles that can crash it were never mended: 6.1.129, 6.6.78 or 6.12.2",
-      name.release);
 }
 
 }  // namespace fscached::keeper

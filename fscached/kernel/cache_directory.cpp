@@ -49,33 +49,6 @@ Result<os::UniqueFd> CacheDirectory::open(const CookieName& name, int flags) con
   return os::open(path, flags | O_NOFOLLOW);
 }
 
-Result<void> cache_command(int device, const std::string& path, const std::string& verb,
-                           const CookieName& name) {
-  CookiePlace place = place_of(name);
-  os::UniqueFd home(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  std::string folder = path + "/" + place.folder;
-  if (!home.valid() || chdir(folder.c_str()) != 0) return errno_error(folder);
-  std::string line = verb + " " + place.file;
-  ssize_t written = ::write(device, line.data(), line.size());
-  int error = errno;
-  if (fchdir(home.get()) != 0) return errno_error(path);
-  if (written < 0) return errno_error(fmt::format("{} {}/{}", verb, folder, place.file), error);
-  return {};
-}
-
-namespace {
-
-bool is_absent(const Error& error) { return error.sys_errno == ENOENT || error.sys_errno == ESTALE; }
-
-}  // namespace
-
-Result<bool> cache_file_in_use(int device, const std::string& path, const CookieName& name) {
-  auto asked = cache_command(device, path, "inuse", name);
-  if (asked || is_absent(asked.error())) return false;
-  if (asked.error().sys_errno == EBUSY) return true;
-  return std::move(asked).error();
-}
-
 void CacheDirectory::run(std::function<void()> task) {
   janitor_.submit([task = std::move(task)](size_t) {
     thread_local const bool alone = unshare(CLONE_FS) == 0;
@@ -86,9 +59,7 @@ void CacheDirectory::run(std::function<void()> task) {
 }
 
 Result<void> CacheDirectory::cull(const CookieName& name) const {
-  auto asked = cache_command(device_, path_, "cull", name);
-  if (!asked && !is_absent(asked.error())) return asked;
-  return {};
+  return cull_cache_file(device_, path_, name);
 }
 
 Result<std::vector<CookieName>> CacheDirectory::all() const {

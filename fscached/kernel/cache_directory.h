@@ -9,6 +9,7 @@
 
 #include "erofs-format/base/os.h"
 #include "erofs-format/base/worker_pool.h"
+#include "fscached/kernel/cache_command.h"
 #include "fscached/kernel/cache_file.h"
 #include "fscached/kernel/cachefiles_names.h"
 
@@ -18,13 +19,6 @@ namespace fscached {
 Result<std::vector<Extent>> data_extents(int fd, Extent range);
 // Takes the data of a range away.
 Result<void> make_hole(int fd, Extent range);
-
-// Has the kernel's cache in `path` carry out "VERB FILE". Changes the working directory meanwhile: the kernel
-// takes names relative to that.
-Result<void> cache_command(int device, const std::string& path, const std::string& verb,
-                           const CookieName& name);
-// Whether a cookie has the file open; one that is not there is not in use. As cache_command().
-Result<bool> cache_file_in_use(int device, const std::string& path, const CookieName& name);
 
 class CacheDirectory {
  public:

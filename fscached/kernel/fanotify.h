@@ -10,9 +10,9 @@
 
 #include "erofs-format/base/os.h"
 #include "erofs-format/base/worker_pool.h"
-#include "fscached/keeper/journal.h"
-#include "fscached/keeper/keeper_link.h"
 #include "fscached/kernel/fanotify_wire.h"
+#include "fscached/kernel/journal.h"
+#include "fscached/kernel/keeper_link.h"
 #include "fscached/kernel/kernel_backend.h"
 
 namespace fscached {

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "erofs-format/base/os.h"
-#include "fscached/keeper/keeper_link.h"
 #include "fscached/kernel/cache_file.h"
+#include "fscached/kernel/keeper_link.h"
 
 namespace fscached {
 

@@ -81,7 +81,7 @@ struct World final : KernelSink {
 
   Scratch scratch;
   os::UniqueFd kernel, group, data;
-  os::UniqueFd memory = std::move(*Journal::create_memory());
+  os::UniqueFd memory = std::move(*keeper::create_journal_memory());
   std::unique_ptr<Loop> loop = std::move(*Loop::create(16));
   KeeperLink keeper{-1};
   DecodePool pool{*loop, 0};

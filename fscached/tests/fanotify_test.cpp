@@ -25,7 +25,7 @@ struct World {
     REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
     kernel = os::UniqueFd(ends[0]);
     group = os::UniqueFd(ends[1]);
-    auto created = Journal::create_memory();
+    auto created = keeper::create_journal_memory();
     REQUIRE(created);
     memory = std::move(*created);
     loop = std::move(*Loop::create(16));

@@ -73,7 +73,7 @@ class SimulatedFanotify final : public SimulatedKernel {
 
 SimulatedFanotify::SimulatedFanotify(Scene& scene)
     : SimulatedKernel(scene), marked_(scene.blobs.size(), true), created_(marked_) {
-  journal_ = std::move(*Journal::create_memory());
+  journal_ = std::move(*keeper::create_journal_memory());
   mkdir("blobs", 0700);
   for (const SimulatedBlob& blob : scene.blobs) {
     auto file = os::open("blobs/" + blob.id() + ".data", O_RDWR | O_CREAT, 0600);
@@ -132,7 +132,7 @@ void SimulatedFanotify::cut_off() {
   struct stat status = {};
   fstat(journal_.get(), &status);
   Buffer bytes(static_cast<size_t>(status.st_size));
-  auto memory = Journal::create_memory();
+  auto memory = keeper::create_journal_memory();
   if (!os::pread_exact(journal_.get(), 0, bytes, "journal") || !memory ||
       !os::pwrite_all(memory->get(), 0, bytes, "journal"))
     abort();

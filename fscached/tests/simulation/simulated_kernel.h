@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "fscached/keeper/keeper_link.h"
+#include "fscached/kernel/keeper_link.h"
 #include "fscached/kernel/kernel_backend.h"
 #include "fscached/tests/simulation/scene.h"
 

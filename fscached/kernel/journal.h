@@ -8,6 +8,7 @@
 
 #include "erofs-format/base/os.h"
 #include "erofs-format/base/result.h"
+#include "fscached/keeper/journal_memory.h"
 #include "fscached/limits.h"
 
 namespace fscached {
@@ -25,15 +26,11 @@ struct JournalSlot {
   uint64_t offset = 0;
   uint64_t count = 0;
 };
-static_assert(sizeof(JournalSlot) == 32);
+static_assert(sizeof(JournalSlot) == keeper::kJournalSlotBytes);
 
 class Journal {
  public:
-  // Creates the memory; its descriptor cannot be resized by anyone.
-  static Result<os::UniqueFd> create_memory();
-  // Whether a descriptor is such memory.
-  static Result<void> check_memory(int descriptor);
-  // Maps it, every page present: a fault inside the kernel's copy could lose an event.
+  // Maps the memory, every page present: a fault inside the kernel's copy could lose an event.
   static Result<Journal> map(int descriptor);
   Journal(Journal&& other) noexcept;
   Journal& operator=(Journal&&) = delete;

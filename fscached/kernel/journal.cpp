@@ -1,8 +1,6 @@
-#include "fscached/keeper/journal.h"
+#include "fscached/kernel/journal.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <cstring>
@@ -11,8 +9,7 @@ namespace fscached {
 
 namespace {
 
-constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
-constexpr size_t kBytes = kEventBufferBytes + kMaxPendingEvents * sizeof(JournalSlot);
+using keeper::kJournalBytes;
 
 // The other reader of this memory is a later process, never a concurrent one: only the
 // compiler must keep the order of stores.
@@ -20,25 +17,12 @@ void order_stores() { std::atomic_signal_fence(std::memory_order_seq_cst); }
 
 }  // namespace
 
-Result<os::UniqueFd> Journal::create_memory() {
-  os::UniqueFd memory(memfd_create("fscached-journal", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!memory.valid()) return errno_error("journal: memfd_create");
-  if (ftruncate(memory.get(), kBytes) != 0) return errno_error("journal: ftruncate");
-  if (fcntl(memory.get(), F_ADD_SEALS, kSeals) != 0) return errno_error("journal: seal");
-  return memory;
-}
-
-Result<void> Journal::check_memory(int descriptor) {
-  TRY_ASSIGN(struct stat status, os::stat_of(descriptor, "journal"));
-  if (static_cast<uint64_t>(status.st_size) == kBytes && fcntl(descriptor, F_GET_SEALS) == kSeals) return {};
-  return make_error(Code::corrupt, "descriptor store: 'journal' is no journal of this version");
-}
-
 Result<Journal> Journal::map(int descriptor) {
-  void* memory = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, descriptor, 0);
+  void* memory =
+      mmap(nullptr, kJournalBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, descriptor, 0);
   if (memory == MAP_FAILED) return errno_error("journal: mmap");
   // Without the privilege to lock, populated pages of a memfd still stay until memory is short.
-  [[maybe_unused]] int locked = mlock(memory, kBytes);
+  [[maybe_unused]] int locked = mlock(memory, kJournalBytes);
   return Journal(memory);
 }
 
@@ -51,7 +35,7 @@ Journal::Journal(Journal&& other) noexcept
     : memory_(std::exchange(other.memory_, nullptr)), free_(std::move(other.free_)) {}
 
 Journal::~Journal() {
-  if (memory_) munmap(memory_, kBytes);
+  if (memory_) munmap(memory_, kJournalBytes);
 }
 
 std::span<uint8_t> Journal::buffer() const { return {static_cast<uint8_t*>(memory_), kEventBufferBytes}; }

@@ -1,4 +1,4 @@
-#include "fscached/keeper/keeper_link.h"
+#include "fscached/kernel/keeper_link.h"
 
 #include <fcntl.h>
 #include <poll.h>
