@@ -461,8 +461,9 @@ TEST_CASE("object: what a failed sync may have lost is fetched and written again
 TEST_CASE(
     "object: each write and sync of the disk fails in turn: right bytes or EIO, and a right cache "
     "afterwards") {
-  const DiskFault faults[] = {{-ENOSPC, false}, {-ENOSPC, true}, {-EDQUOT, true}, {-EIO, false}, {-EIO, true},
-                              {-EINTR, false},  {100, false},    {4096, false},   {4096, true}};
+  const DiskFault faults[] = {{-ENOSPC, false}, {-ENOSPC, true}, {-EDQUOT, false}, {-EDQUOT, true},
+                              {-EIO, false},    {-EIO, true},    {-EINTR, false},  {-EAGAIN, false},
+                              {100, false},     {4096, false},   {4096, true}};
   for (const DiskFault& disk : faults) {
     for (int n = 1;; n++) {
       INFO("result " << disk.result << (disk.persistent ? " from" : " at") << " operation " << n);
