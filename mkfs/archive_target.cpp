@@ -75,6 +75,11 @@ Result<uint64_t> ArchiveTarget::blob_size(const Digest& digest) {
   return make_error(Code::not_found, fmt::format("{}: holds no {}", path_, digest_text(digest)));
 }
 
+Result<void> ArchiveTarget::add_document(const Descriptor& descriptor, ByteView document) {
+  TRY_ASSIGN(Descriptor added, add_bytes(document, descriptor.media_type));
+  return {};
+}
+
 Result<std::string> ArchiveTarget::docker_list(ByteView document, const std::string& tag) const {
   TRY_ASSIGN(Manifest manifest, parse_manifest(document, "manifest of the image"));
   auto path = [](const Descriptor& blob) { return kBlobs + to_hex(blob.digest); };
@@ -96,7 +101,7 @@ Result<void> ArchiveTarget::publish(Descriptor image, ByteView document, const s
   TarWriter tar(file.fd(), file.temporary_path());
   TRY(write_text(tar, "oci-layout", kLayoutFile));
   TRY(write_text(tar, "index.json", serialize(index)));
-  if (form_ == Form::docker) {
+  if (form_ == Form::docker && is_manifest_type(added.media_type)) {
     TRY_ASSIGN(std::string list, docker_list(document, tag));
     TRY(write_text(tar, "manifest.json", list));
   }

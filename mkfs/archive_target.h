@@ -25,6 +25,7 @@ class ArchiveTarget final : public ImageTarget {
   Result<Arrival> take(const Descriptor& blob, const ImageStore& from, const std::string& name,
                        const Moved& moved) override;
   Result<uint64_t> blob_size(const Digest& digest) override;
+  Result<void> add_document(const Descriptor& descriptor, ByteView document) override;
   // Replaces the file. The same blobs give the same bytes.
   Result<void> publish(Descriptor image, ByteView document, const std::string& tag) override;
 

@@ -16,7 +16,10 @@ namespace mkfs {
 namespace {
 
 constexpr Option kOwnOptions[] = {
-    {"platform", 0, "OS/ARCH[/VARIANT]", "which image of an index (this machine's)"},
+    {"platform", 0, "OS/ARCH[/VARIANT]|all",
+     "which image of an index (this machine's); repeated: several; all: all"},
+    {"index", 0, "", "an index of the original image and the Nydus one, for clients of both kinds"},
+    {"index-mark", 0, "artifact-type|os-features", "how the index marks the Nydus one (artifact-type)"},
     {"work-dir", 0, "DIR", "where a blob lies until it is pushed to a registry ($TMPDIR, /var/tmp)"},
     {"authfile", 0, "FILE", "credentials, as docker login writes them (the usual places)"},
     {"plain-http", 0, "HOST", "speak to this registry (HOST[:PORT]) without TLS (loopback: always)"},
@@ -52,6 +55,32 @@ RegistryOptions registry_options(const Arguments& arguments) {
   return options;
 }
 
+Result<PlatformChoice> platform_choice(const Arguments& arguments) {
+  PlatformChoice choice;
+  for (const std::string& text : arguments.values("platform")) {
+    if (text == "all") {
+      choice.all = true;
+      continue;
+    }
+    TRY_ASSIGN(Platform platform, parse_platform(text));
+    choice.wanted.push_back(std::move(platform));
+  }
+  if (choice.all && !choice.wanted.empty()) return usage_error("--platform: all, or each by its name");
+  return choice;
+}
+
+Result<std::optional<IndexMark>> index_mark(const Arguments& arguments) {
+  std::string mark = arguments.value_or("index-mark", "artifact-type");
+  if (mark != "artifact-type" && mark != "os-features")
+    return usage_error(
+        fmt::format("--index-mark: '{}' is not artifact-type or os-features", printable(mark)));
+  if (!arguments.has("index")) {
+    if (arguments.has("index-mark")) return usage_error("--index-mark: only with --index");
+    return std::optional<IndexMark>();
+  }
+  return std::optional(mark == "os-features" ? IndexMark::os_features : IndexMark::artifact_type);
+}
+
 Result<ConvertOptions> convert_options(const Arguments& arguments, std::unique_ptr<Dictionary>& dictionary) {
   ConvertOptions options;
   TRY_ASSIGN(options.build, build_options(arguments, dictionary));
@@ -62,9 +91,8 @@ Result<ConvertOptions> convert_options(const Arguments& arguments, std::unique_p
   options.prefetch = std::exchange(options.build.prefetch, {});
   TRY_ASSIGN(options.jobs, job_count(arguments));
   options.registry = registry_options(arguments);
-  if (auto text = arguments.value("platform")) {
-    TRY_ASSIGN(options.platform, parse_platform(*text));
-  }
+  TRY_ASSIGN(options.platforms, platform_choice(arguments));
+  TRY_ASSIGN(options.index, index_mark(arguments));
   std::string progress = arguments.value_or("progress", "auto");
   if (progress != "auto" && progress != "plain" && progress != "none")
     return usage_error(fmt::format("--progress: '{}' is not auto, plain or none", printable(progress)));
@@ -96,7 +124,8 @@ std::string report_json(const ConvertReport& report, double seconds) {
   auto layers = nlohmann::ordered_json::array();
   BuildCounters all;
   for (const LayerReport& layer : report.layers) {
-    nlohmann::ordered_json entry = {{"source_digest", digest_text(layer.source.digest)},
+    nlohmann::ordered_json entry = {{"platform", to_string(layer.platform)},
+                                    {"source_digest", digest_text(layer.source.digest)},
                                     {"source_size", layer.source.size},
                                     {"blob_digest", digest_text(layer.blob.digest)},
                                     {"blob_size", layer.blob.size}};
@@ -115,7 +144,7 @@ std::string report_json(const ConvertReport& report, double seconds) {
   document.update(counters_json(all));
   document["bootstrap_size"] = report.bootstrap_size;
   document["bootstrap_layer_size"] = report.bootstrap_layer_size;
-  document["manifest"] = digest_text(report.manifest);
+  document["manifest"] = digest_text(report.root);
   document["layers"] = std::move(layers);
   return document.dump(2) + "\n";
 }

@@ -12,15 +12,20 @@
 #include "mkfs/build.h"
 #include "mkfs/image_places.h"
 #include "mkfs/progress.h"
+#include "mkfs/source_image.h"
 
 namespace mkfs {
 
 using namespace erofs_format;
 
+// How an index tells Nydus images from their originals, for clients that know no Nydus.
+enum class IndexMark { none, artifact_type, os_features };
+
 struct ConvertOptions {
   BuildOptions build;                 // how each layer is built
   size_t jobs = 1;                    // threads in all
-  std::optional<Platform> platform;   // absent: this machine's
+  PlatformChoice platforms;           // more than one: an index of images
+  std::optional<IndexMark> index;     // an index with the original images, too
   bool dedupe_image = false;          // lower layers are the dictionary of those above them
   std::vector<std::string> prefetch;  // patterns
   RegistryOptions registry;
@@ -32,6 +37,7 @@ struct ConvertOptions {
 
 // What became of one layer, for --report.
 struct LayerReport {
+  Platform platform;
   Descriptor source;
   Descriptor blob;
   BuildCounters counters;         // zero when it was not converted now
@@ -44,7 +50,7 @@ struct ConvertReport {
   std::vector<LayerReport> layers;
   uint64_t bootstrap_size = 0;
   uint64_t bootstrap_layer_size = 0;
-  Digest manifest;
+  Digest root;  // of the manifest or index that the target's name stands for
 };
 
 Result<ConvertReport> convert_image(const ImageReference& source, const ImageReference& target,

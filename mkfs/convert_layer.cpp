@@ -35,10 +35,17 @@ class WatchedSource : public ByteSource {
   const std::atomic<bool>& stop_;
 };
 
+// As Windows' base layers are: their makers do not allow that they are stored elsewhere.
+bool is_foreign(const Descriptor& layer) {
+  return layer.media_type.find("foreign") != std::string::npos ||
+         layer.media_type.find("nondistributable") != std::string::npos;
+}
+
 Result<void> check_media_type(const SourceLayer& layer) {
   const std::string& type = layer.descriptor.media_type;
-  std::string_view why = type == kNydusBlobType                  ? "is a Nydus blob already"
-                         : type.find("+encrypted") != type.npos  ? "not supported yet: encrypted layers"
+  std::string_view why = type == kNydusBlobType                 ? "is a Nydus blob already"
+                         : type.find("+encrypted") != type.npos ? "not supported yet: encrypted layers"
+                         : is_foreign(layer.descriptor) ? "is a foreign layer, whose bytes no registry has"
                          : type.find("tar") == std::string::npos ? "is no tar layer"
                                                                  : "";
   if (why.empty()) return {};
@@ -126,8 +133,8 @@ Result<ConvertedLayer> convert_layer(LayerContext& context, const SourceLayer& l
   layer.progress.blob_size = converted.blob.size;
   TRY(context.target.add(std::move(file), converted.blob.digest, converted.blob.size,
                          pushing(context, layer.progress)));
-  converted.report = {layer.descriptor, converted.blob,        built->counters,
-                      std::nullopt,     layer.progress.pulled, layer.progress.pushed};
+  converted.report = {{},           layer.descriptor,      converted.blob,       built->counters,
+                      std::nullopt, layer.progress.pulled, layer.progress.pushed};
   return converted;
 }
 

@@ -75,7 +75,7 @@ Result<ConvertedLayer> reuse_layer(LayerContext& context, const SourceLayer& lay
   }
   TRY_ASSIGN(Arrival arrival,
              context.target.take(known.blob, *known.store, name, pushing(context, layer.progress)));
-  reused.report = {layer.descriptor, known.blob, {}, arrival, 0, layer.progress.pushed};
+  reused.report = {{}, layer.descriptor, known.blob, {}, arrival, 0, layer.progress.pushed};
   return reused;
 }
 

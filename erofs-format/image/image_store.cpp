@@ -1,5 +1,7 @@
 #include "erofs-format/image/image_store.h"
 
+#include "erofs-format/image/image_marks.h"
+
 #include <fmt/format.h>
 
 namespace erofs_format {
@@ -23,7 +25,7 @@ Result<Descriptor> ImageStore::find_in_index(const Descriptor& start, const Plat
       if (found || found.error().code != Code::not_found) return found;
       continue;
     }
-    if (!entry.platform || !is_manifest_type(entry.media_type)) continue;
+    if (!entry.platform || !is_manifest_type(entry.media_type) || is_marked_nydus(entry)) continue;
     if (entry.platform->serves(platform)) return entry;
     seen += (seen.empty() ? "" : ", ") + printable(to_string(*entry.platform));
   }

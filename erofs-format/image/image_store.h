@@ -35,7 +35,7 @@ class ImageStore {
   virtual Origin origin() const { return {}; }
 
   // Follows indexes from `start` to the manifest of the one image for `platform`. A lone manifest is taken as
-  // it is.
+  // it is. Nydus images that stand beside their originals are passed over.
   Result<Descriptor> find_manifest(const Descriptor& start, const Platform& platform) const;
 
  private:
@@ -64,6 +64,8 @@ class ImageTarget {
                                const Moved& moved) = 0;
   // Of a blob that was there before.
   virtual Result<uint64_t> blob_size(const Digest& digest) = 0;
+  // A manifest that an index will name.
+  virtual Result<void> add_document(const Descriptor& descriptor, ByteView document) = 0;
   // Makes `image`, whose text is `document`, visible as `tag` (empty: without a name of its own).
   virtual Result<void> publish(Descriptor image, ByteView document, const std::string& tag) = 0;
 };

@@ -172,6 +172,11 @@ Result<Descriptor> LayoutTransaction::add_bytes(ByteView bytes, std::string medi
   return descriptor;
 }
 
+Result<void> LayoutTransaction::add_document(const Descriptor& descriptor, ByteView document) {
+  TRY_ASSIGN(Descriptor added, add_bytes(document, descriptor.media_type));
+  return {};
+}
+
 Result<void> LayoutTransaction::publish(Descriptor image, ByteView document, const std::string& tag) {
   TRY_ASSIGN(Descriptor added, add_bytes(document, image.media_type));
   for (auto& blob : blobs_) TRY(blob.file.publish(to_hex(blob.digest)));

@@ -65,6 +65,7 @@ class LayoutTransaction final : public ImageTarget {
   Result<Arrival> take(const Descriptor& blob, const ImageStore& from, const std::string& name,
                        const Moved& moved) override;
   Result<uint64_t> blob_size(const Digest& digest) override;
+  Result<void> add_document(const Descriptor& descriptor, ByteView document) override;
   // Other entries of the index stay.
   Result<void> publish(Descriptor image, ByteView document, const std::string& tag) override;
 

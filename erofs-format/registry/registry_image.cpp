@@ -87,6 +87,11 @@ Result<Descriptor> RegistryTarget::add_bytes(ByteView bytes, std::string media_t
   return descriptor;
 }
 
+Result<void> RegistryTarget::add_document(const Descriptor& descriptor, ByteView document) {
+  return client_.push_document(digest_text(descriptor.digest),
+                               {descriptor.media_type, std::string(as_text(document))});
+}
+
 Result<void> RegistryTarget::publish(Descriptor image, ByteView document, const std::string& tag) {
   std::string reference = tag.empty() ? digest_text(image.digest) : tag;
   return client_.push_document(reference, {image.media_type, std::string(as_text(document))});

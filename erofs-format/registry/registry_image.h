@@ -42,6 +42,7 @@ class RegistryTarget final : public ImageTarget {
   Result<Arrival> take(const Descriptor& blob, const ImageStore& from, const std::string& name,
                        const Moved& moved) override;
   Result<uint64_t> blob_size(const Digest& digest) override { return client_.blob_size(digest); }
+  Result<void> add_document(const Descriptor& descriptor, ByteView document) override;
   // Without a tag it can be had by its digest.
   Result<void> publish(Descriptor image, ByteView document, const std::string& tag) override;
 
