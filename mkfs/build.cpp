@@ -4,6 +4,7 @@
 
 #include "erofs-format/bootstrap/bootstrap_reader.h"
 #include "erofs-format/bootstrap/bootstrap_writer.h"
+#include "erofs-format/ondisk/rafs.h"
 #include "mkfs/prefetch.h"
 
 namespace mkfs {
@@ -32,6 +33,8 @@ class Build {
   std::vector<Digest> own_digests() const;
   void end_pipeline();
   Result<void> finish_blob();
+  Result<void> leave_in_original(Blob& own, ChunkTable& table);
+  Result<void> finish_tarfs();
   Result<void> write_bootstrap();
   Result<void> inline_bootstrap(Blob& own);
 
@@ -60,9 +63,13 @@ Result<void> Build::read_content(InodeId id, const SourceEntry& entry) {
   uint64_t chunk_size = options_.chunks.chunk_size;
   for (uint64_t offset = 0; offset < entry.size; offset += chunk_size) {
     auto size = static_cast<uint32_t>(std::min(chunk_size, entry.size - offset));
+    auto position = source_.position();
+    if (options_.original && !position)
+      return make_error(Code::unsupported,
+                        printable(entry.path) + ": a sparse file cannot stay in the tar as it is");
     TRY_ASSIGN(MutableBytes room, pipeline_->room(size));
     TRY(fill(room, entry, offset));
-    pipeline_->add(id, offset, size, entry.size <= chunk_size);
+    pipeline_->add(id, offset, size, entry.size <= chunk_size, position.value_or(0));
   }
   result_.counters.bytes_in += entry.size;
   return {};
@@ -86,6 +93,8 @@ void Build::make_tree() {
   tree.chunk_size = options_.chunks.chunk_size;
   tree.compressor = options_.chunks.compressor;
   tree.digester = options_.chunks.digester;
+  if (options_.original && options_.original->is_gzip()) tree.compressor = Compressor::gzip;
+  if (options_.chunks.places == ChunkPlaces::tar) tree.block_size = 512;
   tree.explicit_uid_gid = options_.explicit_uid_gid;
   if (!tree.explicit_uid_gid)
     for (auto& inode : tree.inodes) inode.uid = inode.gid = 0;
@@ -116,24 +125,72 @@ Result<void> Build::write_bootstrap() {
 }
 
 Result<void> Build::inline_bootstrap(Blob& own) {
-  own.id = kUnknownBlobId;
+  if (!options_.original) own.id = kUnknownBlobId;
   TRY(write_bootstrap());
   return writer_.append_bootstrap(result_.bootstrap);
 }
 
+// The blob is the tar the source was; the one written, if any, says where its chunks are.
+Result<void> Build::leave_in_original(Blob& own, ChunkTable& table) {
+  const Original& original = *options_.original;
+  own.id = to_hex(original.digest());
+  own.compressed_size = original.size();
+  if (original.is_gzip()) own.compressor = Compressor::gzip;
+  TRY(original.locate(table));
+  for (Chunk& chunk : result_.tree.chunks) {
+    const ChunkSpan& span = table.chunks[chunk.index];
+    chunk.compressed_offset = span.compressed_offset;
+    chunk.compressed_size = span.compressed_size;
+    if (span.compressed) chunk.flags |= ondisk::kChunkCompressed;
+  }
+  return {};
+}
+
+// Nothing is written but the bootstrap.
+Result<void> Build::finish_tarfs() {
+  if (pipeline_->table().chunks.empty()) {
+    end_pipeline();
+    return {};
+  }
+  if (options_.original->size() % 512 != 0)
+    return make_error(Code::invalid_argument,
+                      fmt::format("a tar of {} bytes is no device: it does not end with a block of 512",
+                                  options_.original->size()));
+  Blob& own = result_.tree.blobs[pipeline_->own_blob()];
+  describe_blob(options_.chunks, own);
+  own.id = to_hex(options_.original->digest());
+  own.features = ondisk::kBlobTarfs | ondisk::kBlobCapTarToc;
+  own.chunk_count = narrow<uint32_t>(pipeline_->table().chunks.size());
+  own.compressed_size = own.uncompressed_size = options_.original->size();
+  end_pipeline();
+  return {};
+}
+
 Result<void> Build::finish_blob() {
+  if (options_.chunks.places == ChunkPlaces::tar) return finish_tarfs();
   bool has_chunks = !pipeline_->table().chunks.empty();
   Blob none;
   Blob& own = has_chunks ? result_.tree.blobs[pipeline_->own_blob()] : none;
   describe_blob(options_.chunks, own);
-  TRY(writer_.finish_data(pipeline_->table(), own_digests(), own));
+  std::vector<Digest> digests = own_digests();
+  if (has_chunks && options_.original) {
+    ChunkTable table = pipeline_->take_table();
+    TRY(leave_in_original(own, table));
+    TRY(writer_.finish_data(table, digests, own));
+  } else {
+    TRY(writer_.finish_data(pipeline_->table(), digests, own));
+  }
   end_pipeline();
   if (options_.blob.inline_meta) TRY(inline_bootstrap(own));
   result_.has_blob = has_chunks || options_.blob.inline_meta;
   if (result_.has_blob) TRY(writer_.finish(own));
   result_.blob_digest = writer_.digest();
   result_.blob_id = options_.blob_id.empty() ? to_hex(result_.blob_digest) : options_.blob_id;
-  own.id = result_.blob_id;
+  if (options_.original) {
+    own.meta_digest = result_.blob_digest;
+  } else {
+    own.id = result_.blob_id;
+  }
   return {};
 }
 

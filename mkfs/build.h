@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "erofs-format/base/worker_pool.h"
 #include "erofs-format/blob/blob_writer.h"
 #include "mkfs/chunk_pipeline.h"
+#include "mkfs/original.h"
 #include "mkfs/source.h"
 #include "mkfs/tree_builder.h"
 
@@ -23,6 +25,8 @@ struct BuildOptions {
   std::vector<std::string> prefetch;  // patterns, see prefetch.h
   bool prefetch_table = true;         // the bootstrap names what they match
   bool keep_tree = false;             // the result has inodes and chunks, and no bootstrap
+  // The source, where chunks.places says that chunks stay in it.
+  std::shared_ptr<const Original> original;
 };
 
 struct BuildCounters {
@@ -34,10 +38,10 @@ struct BuildCounters {
 };
 
 struct BuildResult {
-  Tree tree;           // blobs bear their final ids; without keep_tree no inodes and no chunks
-  Buffer bootstrap;    // as inlined in the blob, or as the file to be; empty with keep_tree
-  Digest blob_digest;  // SHA-256 of the blob as written
-  std::string blob_id;
+  Tree tree;              // blobs bear their final ids; without keep_tree no inodes and no chunks
+  Buffer bootstrap;       // as inlined in the blob, or as the file to be; empty with keep_tree
+  Digest blob_digest;     // SHA-256 of the blob as written
+  std::string blob_id;    // what its file is called
   bool has_blob = false;  // something was written: chunks, or an inlined bootstrap
   BuildCounters counters;
 };

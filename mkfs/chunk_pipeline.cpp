@@ -13,6 +13,7 @@ struct ChunkPipeline::Piece {
   uint32_t offset = 0;  // in Bundle::raw
   uint32_t size = 0;
   bool whole_file = false;
+  uint64_t original_offset = 0;
   // Filled in the pool
   Digest digest;
   const Chunk* in_dictionary = nullptr;
@@ -135,7 +136,8 @@ void ChunkPipeline::process(Bundle& bundle, size_t worker) {
   for (uint32_t i = 0; i < bundle.pieces.size() && bundle.result; i++) {
     Piece& piece = bundle.pieces[i];
     piece.digest = digest_of(options_.digester, bundle.raw_of(piece));
-    if (claim(bundle, i) && !joins_batch(piece)) bundle.result = compress(bundle, piece, worker);
+    bool stays = options_.places != ChunkPlaces::blob;
+    if (claim(bundle, i) && !stays && !joins_batch(piece)) bundle.result = compress(bundle, piece, worker);
   }
   std::lock_guard lock(mutex_);
   bundle.done = true;
@@ -166,13 +168,15 @@ Result<MutableBytes> ChunkPipeline::room(uint32_t size) {
   return MutableBytes(filling_->raw).subspan(filling_->used, size);
 }
 
-void ChunkPipeline::add(InodeId inode, uint64_t file_offset, uint32_t size, bool whole_file) {
+void ChunkPipeline::add(InodeId inode, uint64_t file_offset, uint32_t size, bool whole_file,
+                        uint64_t original_offset) {
   Piece& piece = filling_->pieces.emplace_back();
   piece.inode = inode;
   piece.file_offset = file_offset;
   piece.offset = narrow<uint32_t>(filling_->used);
   piece.size = size;
   piece.whole_file = whole_file;
+  piece.original_offset = original_offset;
   filling_->used += size;
 }
 
@@ -244,7 +248,11 @@ Result<Chunk> ChunkPipeline::place(const Piece& piece, const Bundle& owner, cons
   span.uncompressed_size = piece.size;
   span.encrypted = options_.cipher.has_value();
   uncompressed_end_ = align_up(uncompressed_end_ + piece.size, 4096);
-  if (joins_batch(piece)) {
+  if (options_.places != ChunkPlaces::blob) {
+    span.compressed_offset = piece.original_offset;
+    span.compressed_size = piece.size;
+    if (options_.places == ChunkPlaces::tar) span.uncompressed_offset = piece.original_offset;
+  } else if (joins_batch(piece)) {
     TRY(join_batch(owner.raw_of(claimed), span));
   } else {
     TRY(flush_batch());

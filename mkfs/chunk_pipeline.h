@@ -21,7 +21,12 @@
 
 namespace mkfs {
 
+// Where a chunk's bytes go. `original`: they stay in the raw tar, which chunks then say as their compressed
+// offset; `tar`: that is their place in the cache image, too.
+enum class ChunkPlaces { blob, original, tar };
+
 struct ChunkOptions {
+  ChunkPlaces places = ChunkPlaces::blob;
   Compressor compressor = Compressor::zstd;
   int level = 0;
   Digester digester = Digester::blake3;
@@ -47,11 +52,13 @@ class ChunkPipeline {
   // Room for the next chunk of `size` bytes; waits while too many bundles are under way.
   Result<MutableBytes> room(uint32_t size);
   // The room is filled. `whole_file`: the file has this chunk only.
-  void add(InodeId inode, uint64_t file_offset, uint32_t size, bool whole_file);
+  // `original_offset`: its first byte in the raw tar, where it stays there.
+  void add(InodeId inode, uint64_t file_offset, uint32_t size, bool whole_file, uint64_t original_offset = 0);
   // Everything is appended when it returns.
   Result<void> finish();
 
   const ChunkTable& table() const { return table_; }
+  ChunkTable take_table() { return std::move(table_); }
   // Index of the blob being written in the tree's blobs; only if table() has chunks.
   uint32_t own_blob() const { return own_blob_; }
   uint64_t duplicates() const { return duplicates_; }

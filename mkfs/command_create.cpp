@@ -18,7 +18,9 @@ namespace mkfs {
 namespace {
 
 constexpr std::array kCreateOptions = {
-    Option{"type", 't', "TYPE", "dir-rafs (default), tar-rafs, targz-rafs or estargz-rafs: what SOURCE is",
+    Option{"type", 't', "TYPE",
+           "dir-rafs (default), tar-rafs, targz-rafs, estargz-rafs; targz-ref, estargz-ref, tar-tarfs: "
+           "SOURCE stays the data",
            "source-type"},
     Option{"bootstrap", 'B', "FILE", "write the bootstrap here"},
     Option{"blob-dir", 'D', "DIR", "write the blob here, named by its id"},
@@ -60,9 +62,35 @@ Result<SourceKind> source_kind(const Arguments& arguments) {
   if (type == "dir-rafs" || type == "directory") return SourceKind::directory;
   if (type == "tar-rafs" || type == "targz-rafs") return SourceKind::tar;
   if (type == "estargz-rafs") return SourceKind::estargz;
-  for (std::string_view known : {"targz-ref", "estargz-ref", "estargztoc-ref", "stargz_index", "tar-tarfs"})
+  if (type == "targz-ref") return SourceKind::tar_ref;
+  if (type == "estargz-ref") return SourceKind::estargz_ref;
+  if (type == "tar-tarfs") return SourceKind::tarfs;
+  for (std::string_view known : {"estargztoc-ref", "stargz_index"})
     if (type == known) return make_error(Code::unsupported, "--type: not supported yet: " + type);
   return usage_error("--type: '" + type + "' is not known");
+}
+
+// What makes no sense when the data stays in the source.
+Result<void> check_original(const Arguments& arguments, SourceKind kind) {
+  bool tarfs = kind == SourceKind::tarfs;
+  if (!tarfs && kind != SourceKind::tar_ref && kind != SourceKind::estargz_ref) return {};
+  std::string type = arguments.value_or("type", "");
+  for (std::string_view option : {"batch-size", "encrypt", "chunk-dict", "parent-bootstrap"})
+    if (arguments.has(option)) return usage_error(fmt::format("--type {} excludes --{}", type, option));
+  for (std::string_view option : {"blob", "blob-inline-meta", "features"})
+    if (tarfs && arguments.has(option))
+      return usage_error(fmt::format("--type {} excludes --{}", type, option));
+  return {};
+}
+
+void set_places(SourceKind kind, BuildOptions& options) {
+  bool tarfs = kind == SourceKind::tarfs;
+  if (!tarfs && kind != SourceKind::tar_ref && kind != SourceKind::estargz_ref) return;
+  options.chunks.places = tarfs ? ChunkPlaces::tar : ChunkPlaces::original;
+  // As the format has it, whatever was asked for.
+  options.chunks.compressor = Compressor::none;
+  options.chunks.digester = Digester::sha256;
+  options.blob.separate = !tarfs;
 }
 
 Result<WhiteoutSpec> whiteout_spec(const Arguments& arguments) {
@@ -151,10 +179,12 @@ Result<void> run(const Arguments& arguments) {
   auto started = std::chrono::steady_clock::now();
   TRY(check_conflicts(arguments));
   TRY_ASSIGN(SourceKind kind, source_kind(arguments));
+  TRY(check_original(arguments, kind));
   std::unique_ptr<Dictionary> dictionary;
   TRY_ASSIGN(auto parent, open_parent(arguments));
   TRY_ASSIGN(BuildOptions options,
              create_build_options(arguments, dictionary, parent ? &parent->tree : nullptr));
+  set_places(kind, options);
   TRY_ASSIGN(size_t jobs, job_count(arguments));
   const std::string& path = arguments.positional()[0];
   // The source first, then the blob: the order in which callers open the other ends of FIFOs.

@@ -83,6 +83,19 @@ Result<std::unique_ptr<Dictionary>> dictionary_option(const Arguments& arguments
   return std::make_unique<Dictionary>(std::move(known));
 }
 
+// The raw tar; of one that stays as it is, the options learn what it is.
+Result<std::unique_ptr<ByteSource>> open_bytes(os::UniqueFd fd, const std::string& path, SourceKind kind,
+                                               BuildOptions& options) {
+  auto stored = make_fd_source(std::move(fd), path);
+  bool stays = kind == SourceKind::tar_ref || kind == SourceKind::estargz_ref || kind == SourceKind::tarfs;
+  if (!stays) return make_sniffing_source(std::move(stored), path);
+  TRY_ASSIGN(OriginalSource source, open_original(std::move(stored), path));
+  options.original = std::move(source.original);
+  if (kind == SourceKind::tarfs && options.original->is_gzip())
+    return make_error(Code::invalid_argument, path + ": tar-tarfs needs a tar that is not compressed");
+  return std::move(source.bytes);
+}
+
 }  // namespace
 
 std::optional<std::string> dictionary_path(const Arguments& arguments) {
@@ -126,7 +139,7 @@ Result<size_t> job_count(const Arguments& arguments) {
 }
 
 Result<std::unique_ptr<Source>> open_source(const std::string& path, SourceKind kind,
-                                            const Arguments& arguments, const BuildOptions& options) {
+                                            const Arguments& arguments, BuildOptions& options) {
   os::UniqueFd fd;
   if (path == "-" && kind != SourceKind::directory) {
     fd.reset(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0));
@@ -137,7 +150,7 @@ Result<std::unique_ptr<Source>> open_source(const std::string& path, SourceKind 
   }
   TRY_ASSIGN(struct stat st, os::stat_of(fd.get(), path));
   bool directory = S_ISDIR(st.st_mode);
-  if ((kind == SourceKind::tar || kind == SourceKind::estargz) && directory)
+  if (kind != SourceKind::detect && kind != SourceKind::directory && directory)
     return make_error(Code::invalid_argument, path + ": is a directory, not a tar");
   if (kind == SourceKind::directory && !directory)
     return make_error(Code::invalid_argument, path + ": is not a directory");
@@ -147,10 +160,11 @@ Result<std::unique_ptr<Source>> open_source(const std::string& path, SourceKind 
     return make_directory_source(path, std::move(walk));
   }
   if (arguments.has("exclude")) return usage_error("--exclude: only for a directory");
-  TRY_ASSIGN(auto bytes, make_sniffing_source(make_fd_source(std::move(fd), path), path));
+  TRY_ASSIGN(auto bytes, open_bytes(std::move(fd), path, kind, options));
   bytes = make_read_ahead_source(std::move(bytes), kReadAheadBuffer, kReadAheadDepth);
   TRY_ASSIGN(auto tar, make_tar_source(std::move(bytes), path));
-  return kind == SourceKind::estargz ? make_estargz_source(std::move(tar)) : std::move(tar);
+  bool estargz = kind == SourceKind::estargz || kind == SourceKind::estargz_ref;
+  return estargz ? make_estargz_source(std::move(tar)) : std::move(tar);
 }
 
 Result<void> write_report(const Arguments& arguments, const BuildResult& result, double seconds) {

@@ -35,10 +35,12 @@ Result<BuildOptions> build_options(const Arguments& arguments, std::unique_ptr<D
 std::optional<std::string> dictionary_path(const Arguments& arguments);
 Result<size_t> job_count(const Arguments& arguments);
 
-enum class SourceKind { detect, directory, tar, estargz };
-// Opens a directory, or a tar (plain, gzip, zstd; a file, FIFO or `-`).
+// The last three stay as they are: an image is made over them.
+enum class SourceKind { detect, directory, tar, estargz, tar_ref, estargz_ref, tarfs };
+// Opens a directory, or a tar (plain, gzip, zstd; a file, FIFO or `-`). One that stays as it is becomes the
+// options' original.
 Result<std::unique_ptr<Source>> open_source(const std::string& path, SourceKind kind,
-                                            const Arguments& arguments, const BuildOptions& options);
+                                            const Arguments& arguments, BuildOptions& options);
 
 // Writes FILE of --report, if it was given.
 Result<void> write_report(const Arguments& arguments, const BuildResult& result, double seconds);

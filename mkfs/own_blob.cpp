@@ -29,7 +29,8 @@ Result<std::string> final_id(const Blob& blob, const std::string& path, const Ow
   }
   if (std::string id = id_in_name(path); is_blob_id(id)) return id;
   // A blob without inlined bootstrap knew its own digest when its bootstrap was written.
-  if (is_blob_id(blob.id) && !blob.has(ondisk::kBlobInlinedFsMeta)) return blob.id;
+  bool knew = blob.has(ondisk::kBlobSeparate) || !blob.has(ondisk::kBlobInlinedFsMeta);
+  if (is_blob_id(blob.id) && knew) return blob.id;
   return make_error(Code::invalid_argument,
                     path + ": the id of its blob is unknown: name the file by it, or give --blob-digests");
 }

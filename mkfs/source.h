@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -51,6 +52,8 @@ class Source {
   // holes read as zeros. Content not read is skipped by the following next().
   // Code::changed when the file is not what next() said (size, mtime, identity).
   virtual Result<size_t> read(MutableBytes into) = 0;
+  // The byte of the raw tar that read() gives next; none where the content is not in one piece there.
+  virtual std::optional<uint64_t> position() const { return std::nullopt; }
 };
 
 }  // namespace mkfs

@@ -20,6 +20,7 @@ class EstargzSource : public Source {
     }
   }
   Result<size_t> read(MutableBytes into) override { return tar_->read(into); }
+  std::optional<uint64_t> position() const override { return tar_->position(); }
 
  private:
   std::unique_ptr<Source> tar_;

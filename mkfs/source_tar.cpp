@@ -21,6 +21,10 @@ class TarSource : public Source {
 
   Result<bool> next(SourceEntry& entry) override;
   Result<size_t> read(MutableBytes into) override;
+  std::optional<uint64_t> position() const override {
+    bool whole = map_.pieces.size() == 1 && map_.pieces[0].offset == 0 && map_.pieces[0].size == map_.size;
+    return whole ? std::optional(input_.position()) : std::nullopt;
+  }
   // Before read(): where the content of a member that is not sparse lies.
   std::optional<uint64_t> content_at() const {
     return is_sparse_ ? std::nullopt : std::optional(input_.position());

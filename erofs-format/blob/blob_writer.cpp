@@ -30,7 +30,12 @@ Result<uint64_t> BlobWriter::append(ByteView stored) {
 Result<void> BlobWriter::finish_data(const ChunkTable& table, const std::vector<Digest>& digests,
                                      Blob& blob) {
   blob.features = kBlobAligned | kBlobCapTarToc;
-  if (!table.batches.empty()) blob.features |= kBlobBatch | kBlobChunkInfoV2;
+  if (options_.separate) blob.features |= kBlobSeparate | kBlobChunkInfoV2;
+  if (!table.checkpoints.empty()) {
+    blob.features |= kBlobZran;
+  } else if (!table.batches.empty()) {
+    blob.features |= kBlobBatch | kBlobChunkInfoV2;
+  }
   if (blob.encrypted) blob.features |= kBlobEncrypted | kBlobChunkInfoV2;
   if (options_.inline_meta) blob.features |= kBlobInlinedFsMeta;
   if (options_.toc) blob.features |= kBlobInlinedChunkDigest | kBlobHasToc;
@@ -41,7 +46,7 @@ Result<void> BlobWriter::finish_data(const ChunkTable& table, const std::vector<
   const ChunkSpan& last = table.chunks.back();
   blob.uncompressed_size = align_up(last.uncompressed_offset + last.uncompressed_size, 4096);
 
-  TRY(end_section(kSectionBlob, data_size_));
+  if (!options_.separate) TRY(end_section(kSectionBlob, data_size_));
   // What the table of contents calls the digest of image.blob covers the header that follows it too: all
   // that was written so far.
   TRY(stream_.drain());
@@ -55,10 +60,11 @@ Result<void> BlobWriter::finish_data(const ChunkTable& table, const std::vector<
   TRY(write(encoded.data));
   TRY(write(encoded.header));
   TRY(end_section(kSectionMeta, encoded.data.size() + encoded.header.size()));
-  blob.compressed_size = size_;
+  if (!options_.separate) blob.compressed_size = size_;
   if (!options_.toc) return {};
 
-  toc_.push_back({kSectionBlob, kTocRaw, section_digest, 0, data_size_, blob.uncompressed_size});
+  if (!options_.separate)
+    toc_.push_back({kSectionBlob, kTocRaw, section_digest, 0, data_size_, blob.uncompressed_size});
   toc_.push_back({kSectionMeta, encoded.compressor == Compressor::zstd ? kTocZstd : kTocRaw,
                   encoded.uncompressed_digest, blob.ci_offset, encoded.data.size(),
                   encoded.uncompressed_size});
@@ -68,7 +74,7 @@ Result<void> BlobWriter::finish_data(const ChunkTable& table, const std::vector<
   toc_.push_back({kSectionDigest, kTocRaw, sha256(array), size_, array.size(), array.size()});
   TRY(write(array));
   TRY(end_section(kSectionDigest, array.size()));
-  blob.compressed_size = size_;
+  if (!options_.separate) blob.compressed_size = size_;
   return {};
 }
 
@@ -94,7 +100,7 @@ Result<void> BlobWriter::finish(Blob& blob) {
     blob.toc_digest = toc_digest(toc);
   }
   // Blobs with an inlined bootstrap keep the size they had before it (nydus-rafs-v6.md 2.6).
-  if (!options_.inline_meta) blob.compressed_size = size_;
+  if (!options_.inline_meta) (options_.separate ? blob.meta_size : blob.compressed_size) = size_;
   return stream_.drain();
 }
 

@@ -18,6 +18,7 @@ namespace erofs_format {
 struct BlobWriterOptions {
   bool toc = false;          // --features blob-toc: digest array and table of contents
   bool inline_meta = false;  // --blob-inline-meta: image.boot inside
+  bool separate = false;     // -ref types: the chunks are in another blob, this one says where
 };
 
 class BlobWriter {
@@ -28,13 +29,14 @@ class BlobWriter {
   // Appends stored bytes of a chunk or batch; returns their offset.
   Result<uint64_t> append(ByteView stored);
   // Ends the chunk data: writes the information and (toc) the digest array, fills sizes, features and
-  // ci_… of `blob` (whose compressor, digester, chunk_size and key are set), not its id. A blob
+  // ci_… of `blob` (whose compressor, digester, chunk_size and key are set; with `separate` its
+  // compressed_size, too), not its id. A blob
   // without chunks gets none of these sections.
   Result<void> finish_data(const ChunkTable& table, const std::vector<Digest>& digests, Blob& blob);
   // inline_meta: appends the bootstrap (zstd with toc, raw without).
   Result<void> append_bootstrap(ByteView bootstrap);
   // toc: appends the table of contents. Always the last call; fills toc_size and toc_digest of `blob`,
-  // and its compressed_size where the format wants the final length.
+  // and its compressed_size (or meta_size) where the format wants the final length.
   Result<void> finish(Blob& blob);
 
   uint64_t size() const { return size_; }

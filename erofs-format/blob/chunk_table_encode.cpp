@@ -32,15 +32,34 @@ chunk_info_v1 encode_v1(const ChunkSpan& span) {
   return info;
 }
 
-chunk_info_v2 encode_v2(const ChunkSpan& span) {
-  uint64_t flags = (span.compressed ? kInfoV2Compressed : 0) | (span.in_batch ? kInfoV2Batch : 0) |
+chunk_info_v2 encode_v2(const ChunkSpan& span, bool zran) {
+  uint64_t group = zran ? kInfoV2Zran : kInfoV2Batch;
+  uint64_t flags = (span.compressed ? kInfoV2Compressed : 0) | (span.in_batch ? group : 0) |
                    (span.encrypted ? kInfoV2Encrypted : 0) | (span.has_crc32 ? kInfoV2HasCrc32 : 0);
   chunk_info_v2 info;
   info.uncompressed =
       span.uncompressed_offset >> 12 | uint64_t{span.uncompressed_size - 1} << 32 | flags << 56;
-  info.compressed = span.compressed_offset | uint64_t{span.in_batch ? 0 : span.compressed_size} << 40;
+  info.compressed = span.compressed_offset | uint64_t{span.in_batch && !zran ? 0 : span.compressed_size}
+                                                 << 40;
   info.data = span.in_batch ? uint64_t{span.batch} << 32 | span.offset_in_batch : uint64_t{span.crc32};
   return info;
+}
+
+void append_checkpoints(const ChunkTable& table, Buffer& data) {
+  for (size_t i = 0; i < table.checkpoints.size(); i++) {
+    const Checkpoint& checkpoint = table.checkpoints[i];
+    zran_context context = {};
+    context.in_offset = table.batches[i].compressed_offset;
+    context.in_len = table.batches[i].compressed_size;
+    context.out_offset = checkpoint.uncompressed_offset;
+    context.out_len = table.batches[i].uncompressed_size;
+    context.dict_offset = checkpoint.dictionary_offset;
+    context.dict_size = checkpoint.dictionary_size;
+    context.ctx_byte = checkpoint.byte;
+    context.ctx_bits = checkpoint.bits;
+    append(data, bytes_of(context));
+  }
+  append(data, table.dictionaries);
 }
 
 Result<Buffer> encode_information(const ChunkTable& table, bool v2) {
@@ -53,10 +72,14 @@ Result<Buffer> encode_information(const ChunkTable& table, bool v2) {
       if (table.chunks[i].compressed_size > 0xffffff)
         return make_error(Code::too_large,
                           fmt::format("chunk {}: cannot be stored in a blob with batches or encryption", i));
-      append(data, bytes_of(encode_v2(table.chunks[i])));
+      append(data, bytes_of(encode_v2(table.chunks[i], !table.checkpoints.empty())));
     } else {
       append(data, bytes_of(encode_v1(table.chunks[i])));
     }
+  }
+  if (!table.checkpoints.empty()) {
+    append_checkpoints(table, data);
+    return data;
   }
   for (const auto& batch : table.batches) {
     batch_context context = {};
@@ -98,7 +121,8 @@ Result<EncodedChunkTable> encode_chunk_table(const ChunkTable& table, uint32_t f
   header.ci_uncompressed_size = out.uncompressed_size;
   if (!table.batches.empty()) {
     header.context_offset = table.chunks.size() * sizeof(chunk_info_v2);
-    header.context_size = table.batches.size() * sizeof(batch_context);
+    // Both kinds have entries of the same size.
+    header.context_size = table.batches.size() * sizeof(batch_context) + table.dictionaries.size();
     header.context_count = narrow<uint32_t>(table.batches.size());
   }
   header.magic2 = kBlobMetaMagic;

@@ -100,6 +100,10 @@ uint64_t BootstrapWriter::flags() const {
     digests &= blob.has(kBlobInlinedChunkDigest);
     encrypted |= blob.encrypted;
   }
+  if (tree_.block_size == 512) {
+    flags |= kRafsTarfs;
+    digests = false;
+  }
   if (digests) flags |= kRafsInlinedChunkDigest;
   flags |= encrypted ? kRafsEncryptionAes128Xts : kRafsEncryptionNone;
   for (const auto& inode : tree_.inodes)

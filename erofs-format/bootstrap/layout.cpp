@@ -87,7 +87,9 @@ Result<void> LayoutBuilder::place(InodeId id) {
   Placement::Place place;
   if (inode.is_directory() || inode.is_symlink()) {
     out.data_size = inode.is_directory() ? directory_size(tree_, id) : inode.target->size();
-    place = placement_.place_with_data(inode_bytes, out.data_size);
+    // nydusd reads a target in one piece.
+    bool may_inline = inode.is_directory() || out.data_size <= tree_.block_size;
+    place = placement_.place_with_data(inode_bytes, out.data_size, may_inline);
     out.layout = place.inlined ? kLayoutFlatInline : kLayoutFlatPlain;
   } else if (inode.is_regular()) {
     place = placement_.place_file(inode_bytes, inode.chunks.size() * sizeof(rafs_v6_chunk_addr));
@@ -152,7 +154,6 @@ Result<void> LayoutBuilder::check_blobs() const {
 }
 
 void LayoutBuilder::place_tables() {
-  uint64_t block = tree_.block_size;
   uint64_t blobs = tree_.blobs.size();
   uint64_t prefetch_size = blobs == 0 ? 0 : tree_.prefetch.size() * sizeof(le32);
   layout_.blob_table_offset = align_up(kRafsDeviceTableOffset + blobs * sizeof(erofs_deviceslot), 4096);
@@ -163,7 +164,7 @@ void LayoutBuilder::place_tables() {
     place.offset += layout_.meta_offset;
     place.data_offset += layout_.meta_offset;
   }
-  uint64_t end = align_up(layout_.meta_offset + placement_.end(), block);
+  uint64_t end = align_up(layout_.meta_offset + placement_.end(), 4096);
 
   layout_.chunk_table.resize(tree_.chunks.size());
   for (ChunkId id = 0; id < tree_.chunks.size(); id++) layout_.chunk_table[id] = id;

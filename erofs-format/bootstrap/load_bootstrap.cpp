@@ -123,6 +123,10 @@ std::string blob_id_of(const std::string& path) {
 // A builder cannot put a blob's digest into the blob: the file's name says it (2.6).
 void name_inlined_blobs(const std::string& path, bool inlined, Tree& tree) {
   for (Blob& blob : tree.blobs) {
+    if (inlined && blob.has(kBlobSeparate)) {
+      if (auto digest = digest_from_hex(blob_id_of(path)); digest) blob.meta_digest = *digest;
+      continue;
+    }
     bool unnamed = blob.has(kBlobInlinedFsMeta) || (inlined && !blob.has(kBlobCapTarToc));
     if (unnamed) blob.id = blob_id_of(path);
   }

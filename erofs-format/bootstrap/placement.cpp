@@ -41,10 +41,10 @@ Placement::Place Placement::place_file(uint64_t inode_bytes, uint64_t index_byte
 
 Placement::Place Placement::place_special(uint64_t inode_bytes) { return {append(inode_bytes), 0, false}; }
 
-Placement::Place Placement::place_with_data(uint64_t inode_bytes, uint64_t data_bytes) {
+Placement::Place Placement::place_with_data(uint64_t inode_bytes, uint64_t data_bytes, bool may_inline) {
   Place place;
   uint64_t tail = data_bytes % block_size_;
-  place.inlined = tail != 0 && inode_bytes + tail <= block_size_;
+  place.inlined = may_inline && tail != 0 && inode_bytes + tail <= block_size_;
   uint64_t need = inode_bytes + (place.inlined ? tail : 0);
   place.inode = take(need);
   if (place.inode == kNone) {

@@ -10,7 +10,7 @@ namespace erofs_format {
 
 class Placement {
  public:
-  explicit Placement(uint32_t block_size) : block_size_(block_size), next_(block_size) {}
+  explicit Placement(uint32_t block_size) : block_size_(block_size) {}
 
   struct Place {
     uint64_t inode = 0;
@@ -21,8 +21,8 @@ class Placement {
   // A regular file with `index_bytes` of chunk index after its inode of `inode_bytes`.
   Place place_file(uint64_t inode_bytes, uint64_t index_bytes);
   Place place_special(uint64_t inode_bytes);
-  // A directory or symlink with `data_bytes` of flat data.
-  Place place_with_data(uint64_t inode_bytes, uint64_t data_bytes);
+  // A directory or symlink with `data_bytes` of flat data; its tail goes behind the inode if it may and fits.
+  Place place_with_data(uint64_t inode_bytes, uint64_t data_bytes, bool may_inline = true);
   // End of everything placed so far.
   uint64_t end() const { return next_; }
 
@@ -34,7 +34,7 @@ class Placement {
   void align(uint64_t to);
 
   uint64_t block_size_;
-  uint64_t next_;
+  uint64_t next_ = 4096;  // so that the root is nid 128, whatever the size of blocks
   // By number of free slots at the end of a block: the starts of such blocks.
   std::array<std::deque<uint64_t>, 128> free_;
 };
