@@ -39,7 +39,7 @@ PACKAGES := libzstd liblz4 zlib libisal libcrypto libcurl liburing fmt libxxhash
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Woverloaded-virtual $(if $(filter 1,$(WERROR)),-Werror)
 override CXXFLAGS := -std=c++20 $(WARNINGS) -I. -fno-rtti -pthread $(MODE_FLAGS) $(CXXFLAGS)
 override LDFLAGS  := -pthread -Wl,--build-id=sha1 $(MODE_FLAGS) $(LDFLAGS)
-LDLIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
+LDLIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lhttp_parser
 
 sources = $(sort $(foreach dir,$(1),$(wildcard $(dir)/*.cpp)))
 obj     = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(1))
@@ -47,7 +47,7 @@ obj     = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(1))
 LIB_DIRS   := $(addprefix erofs-format/,base ondisk bootstrap blob image registry)
 LIB_SRCS   := $(call sources,$(LIB_DIRS))
 MKFS_SRCS  := $(filter-out mkfs/main.cpp,$(call sources,mkfs))
-FSC_DIRS   := fscached fscached/keeper fscached/kernel fscached/object fscached/storage fscached/control
+FSC_DIRS   := fscached fscached/keeper fscached/kernel fscached/object fscached/storage fscached/control fscached/personality
 FSC_SRCS   := $(filter-out fscached/main.cpp,$(call sources,$(FSC_DIRS)))
 TEST_LIB_SRCS  := $(call sources,$(addsuffix /tests,$(LIB_DIRS)))
 TEST_MKFS_SRCS := $(call sources,mkfs/tests)
@@ -125,6 +125,7 @@ install: all $(BUILD)/fscached.service
 	ln -sf mkfs.nydus-erofs $(DESTDIR)$(PREFIX)/bin/nydus-image
 	$(INSTALL) -D -m755 $(BIN)/fscached $(DESTDIR)$(PREFIX)/sbin/fscached
 	ln -sf fscached $(DESTDIR)$(PREFIX)/sbin/mount.nydus-erofs
+	ln -sf fscached $(DESTDIR)$(PREFIX)/sbin/nydusd
 	$(INSTALL) -D -m644 $(BUILD)/fscached.service $(DESTDIR)$(PREFIX)/lib/systemd/system/fscached.service
 	for page in $(wildcard man/*.[1-8]); do $(INSTALL) -D -m644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
 

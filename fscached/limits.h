@@ -71,4 +71,10 @@ inline constexpr unsigned kMaxControlConnections = 64;
 inline constexpr uint64_t kMaxConfigBytes = 1 << 20;
 inline constexpr uint64_t kMaxMountRecordBytes = 64 << 10;
 
+// --- nydusd's API (personality/) ---
+inline constexpr size_t kMaxApiHeadBytes = 16 << 10;
+inline constexpr size_t kMaxApiBodyBytes = 1 << 20;
+inline constexpr char kPersonalityRoot[] =
+    "fscached";  // of our daemon, below the cache folder of the settings
+
 }  // namespace fscached

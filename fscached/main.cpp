@@ -10,17 +10,19 @@
 #include "fscached/control/run_worker.h"
 #include "fscached/keeper/keeper.h"
 #include "fscached/keeper/worker_process.h"
+#include "fscached/personality/api_process.h"
+#include "fscached/personality/launcher.h"
+#include "fscached/version.h"
 
 namespace {
 
 using namespace erofs_format;
 using namespace fscached;
 
-constexpr char kVersion[] = "0.1";
-
-const Command* const kCommands[] = {&kServeCommand, &kMountCommand,  &kAddCommand,   &kUmountCommand,
-                                    &kListCommand,  &kStatusCommand, &kStatsCommand, &kFetchCommand,
-                                    &kScrubCommand, &kRemoveCommand, &kPruneCommand, &kDoctorCommand};
+const Command* const kCommands[] = {&kServeCommand, &kMountCommand,    &kAddCommand,   &kUmountCommand,
+                                    &kListCommand,  &kStatusCommand,   &kStatsCommand, &kFetchCommand,
+                                    &kScrubCommand, &kRemoveCommand,   &kPruneCommand, &kDoctorCommand,
+                                    &kFuseCommand,  &kSingletonCommand};
 
 int report(const std::string& program, const Error& error) {
   fmt::print(stderr, "{}: {}\n", program, error.message);
@@ -61,6 +63,19 @@ int choose(const std::string& program, const std::vector<std::string>& words) {
   return report(program, usage_error("'" + printable(words[0]) + "' is no command; see --help"));
 }
 
+// What a snapshotter calls. -h and -V as clap has them.
+int be_nydusd(const std::vector<std::string>& words) {
+  for (const std::string& word : words) {
+    if (word != "--help" && word != "-h" && word != "--version" && word != "-V") continue;
+    fmt::print("{}", word == "--help" || word == "-h" ? nydusd_help() : nydusd_version());
+    return 0;
+  }
+  auto options = parse_nydusd(words);
+  if (!options) return report("nydusd", options.error());
+  auto ended = run_launcher(std::move(*options));
+  return ended ? 0 : report("nydusd", ended.error());
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -71,8 +86,13 @@ int main(int argc, char** argv) {
     if (!ended) log_line(LogLevel::error, "worker", ended.error().message);
     return 1;
   }
+  if (!words.empty() && words[0] == kApiCommand) {
+    auto ended = run_api({words.begin() + 1, words.end()});
+    return ended ? 0 : report("nydusd", ended.error());
+  }
   if (!words.empty() && words[0] == keeper::kTakeOverCheck)
     return check_take_over({words.begin() + 1, words.end()});
+  if (program == "nydusd") return be_nydusd(words);
   if (program == "mount.nydus-erofs") return run_command(program, kMountHelper, words);
   return choose(program, words);
 }

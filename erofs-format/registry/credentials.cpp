@@ -88,6 +88,13 @@ Result<JsonField> object_member(const JsonField& parent, std::string_view key) {
 
 }  // namespace
 
+Result<Credential> credential_of_nydusd(const JsonField& backend) {
+  Credential credential;
+  TRY(take_pair(backend.member("auth"), credential));
+  TRY_ASSIGN(credential.registry_token, secret(backend.member("registry_token")));
+  return credential;
+}
+
 std::string Credential::basic() const { return "Basic " + base64_encoded(user + ":" + password); }
 
 Result<AuthFile> parse_auth_file(ByteView text, const std::string& name) {

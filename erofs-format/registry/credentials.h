@@ -2,6 +2,7 @@
 // `credential_files` reads them. No message ever holds a value.
 #pragma once
 
+#include <compare>
 #include <map>
 #include <string>
 #include <string_view>
@@ -9,6 +10,7 @@
 
 #include "erofs-format/base/bytes.h"
 #include "erofs-format/base/result.h"
+#include "erofs-format/image/json.h"
 
 namespace erofs_format::registry {
 
@@ -22,9 +24,13 @@ struct Credential {
 
   bool has_password() const { return !user.empty(); }
   bool empty() const { return user.empty() && identity_token.empty() && registry_token.empty(); }
+  auto operator<=>(const Credential&) const = default;
   // The value of an Authorization header.
   std::string basic() const;
 };
+
+// "auth" and "registry_token" of nydusd's settings of a registry.
+Result<Credential> credential_of_nydusd(const JsonField& backend);
 
 // config.json or auth.json.
 struct AuthFile {

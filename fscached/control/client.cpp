@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "fscached/control/config.h"
-#include "fscached/control/line_socket.h"
 #include "fscached/storage/named_image.h"
 
 namespace fscached {
@@ -20,6 +19,10 @@ std::string socket_of(const Arguments& arguments) {
 Result<json> call(const std::string& socket, const json& request, const OnProgress& on_progress,
                   int descriptor) {
   TRY_ASSIGN(LineSocket line, LineSocket::connect(socket));
+  return call_over(std::move(line), request, on_progress, descriptor);
+}
+
+Result<json> call_over(LineSocket line, const json& request, const OnProgress& on_progress, int descriptor) {
   TRY(line.write(request, descriptor));
   for (;;) {
     auto text = line.read_line();

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "erofs-format/base/options.h"
+#include "fscached/control/line_socket.h"
 
 namespace fscached {
 
@@ -27,6 +28,9 @@ using OnProgress = std::function<void(const json&)>;
 // `descriptor`: of a file the request names, which the daemon itself may not open; -1 = none.
 Result<json> call(const std::string& socket, const json& request, const OnProgress& on_progress = {},
                   int descriptor = -1);
+// The same over a connection there is.
+Result<json> call_over(LineSocket line, const json& request, const OnProgress& on_progress = {},
+                       int descriptor = -1);
 // A line on a terminal says how far it is.
 Result<json> call_with_progress(const Arguments& arguments, const json& request);
 

@@ -1,10 +1,11 @@
-#include <pwd.h>
 #include <unistd.h>
 
 #include "erofs-format/base/log.h"
 #include "erofs-format/base/os.h"
+#include "fscached/control/absolute_path.h"
 #include "fscached/control/commands.h"
 #include "fscached/control/config.h"
+#include "fscached/control/worker_user.h"
 #include "fscached/keeper/keeper.h"
 
 namespace fscached {
@@ -19,15 +20,6 @@ constexpr Option kOptions[] = {
     {"log-level", 'l', "LEVEL", "error, warn, info or debug"},
 };
 
-Result<std::string> absolute(const std::string& path) {
-  if (path.starts_with('/')) return path;
-  char* folder = getcwd(nullptr, 0);
-  if (!folder) return errno_error(path);
-  std::string result = std::string(folder) + "/" + path;
-  free(folder);
-  return result;
-}
-
 Result<Config> read_config(const Arguments& arguments) {
   Config config;
   if (auto path = arguments.value("config")) {
@@ -38,7 +30,7 @@ Result<Config> read_config(const Arguments& arguments) {
   for (const char* path : {"root", "socket"}) {
     auto given = arguments.value(path);
     if (!given) continue;
-    TRY_ASSIGN(std::string full, absolute(*given));
+    TRY_ASSIGN(std::string full, absolute_path(*given));
     TRY(set_config(config, path, full));
   }
   if (auto backend = arguments.value("backend")) TRY(set_config(config, "backend", *backend));
@@ -46,26 +38,12 @@ Result<Config> read_config(const Arguments& arguments) {
   return config;
 }
 
-// Without the usual user the worker gets a number nobody has: systemd and Debian leave it unused.
-Result<keeper::WorkerUser> find_user(const std::string& name) {
-  constexpr uint32_t kNobodyElse = 65530;
-  keeper::WorkerUser user = {kNobodyElse, kNobodyElse};
-  if (const passwd* found = getpwnam(name.c_str())) {
-    user = {found->pw_uid, found->pw_gid};
-  } else if (name != kDefaultWorkerUser) {
-    TRY_ASSIGN(uint64_t number, parse_number(name, UINT32_MAX - 1, "worker.user"));
-    user = {static_cast<uid_t>(number), static_cast<gid_t>(number)};
-  }
-  if (user.uid == 0) return usage_error("worker.user: the worker must not be root");
-  return user;
-}
-
 Result<keeper::KeeperOptions> read_options(const Arguments& arguments) {
   if (!arguments.positional().empty()) return usage_error("serve: takes no operands");
   TRY_ASSIGN(Config config, read_config(arguments));
   keeper::CacheLimits limits = {{config.blocks_run, config.blocks_cull, config.blocks_stop},
                                 {config.files_run, config.files_cull, config.files_stop}};
-  TRY_ASSIGN(keeper::WorkerUser user, find_user(config.worker_user));
+  TRY_ASSIGN(keeper::WorkerUser user, find_worker_user(config.worker_user));
   return keeper::KeeperOptions{config.root, config.socket, config.backend,
                                limits,      user,          config_words(config)};
 }

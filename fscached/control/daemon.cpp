@@ -85,15 +85,18 @@ void Daemon::open_through_keeper(const std::string& folder, const std::string& b
   });
 }
 
-Result<std::shared_ptr<Storage>> Daemon::storage(const std::string& where) {
-  std::weak_ptr<Storage>& known = storages_[where];
+Result<std::shared_ptr<Storage>> Daemon::storage(const SourceSettings& settings) {
+  std::weak_ptr<Storage>& known = storages_[settings];
   if (auto storage = known.lock()) return storage;
   StorageOptions options = storage_options(config_);
+  options.plain_http |= settings.plain_http;
+  if (!settings.credential.empty())
+    options.credential = [own = settings.credential](const std::string&, const std::string&) { return own; };
   options.open_elsewhere = [this](const std::string& folder, const std::string& blob_id,
                                   std::function<void(Result<os::UniqueFd>)> done) {
     open_through_keeper(folder, blob_id, std::move(done));
   };
-  TRY_ASSIGN(auto opened, open_storage(loop_, where, storage_counters_, options));
+  TRY_ASSIGN(auto opened, open_storage(loop_, settings.where, storage_counters_, options));
   std::shared_ptr<Storage> storage = std::move(opened);
   known = storage;
   return storage;
@@ -221,9 +224,9 @@ Result<void> Daemon::try_restore_image(uint32_t id, MountedImage& image) {
   std::string folder = mount_folder(id);
   TRY_ASSIGN(MountRecord record, read_mount_record(folder));
   image.name = record.image;
-  image.where = record.where;
+  image.where = record.source.where;
   if (image.where.empty()) return {};  // a plain image has no blobs
-  TRY_ASSIGN(auto source, storage(record.where));
+  TRY_ASSIGN(auto source, storage(record.source));
   TRY_ASSIGN(Buffer bytes, os::read_file(folder + "/image.boot", kMaxBootstrapSize));
   TRY_ASSIGN(ImageDescription description, describe_image(bytes, record.image, record.blobs));
   image.inodes = description.inodes;

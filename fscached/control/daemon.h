@@ -10,6 +10,7 @@
 
 #include "fscached/control/config.h"
 #include "fscached/control/connection_gate.h"
+#include "fscached/control/source_settings.h"
 #include "fscached/kernel/keeper_link.h"
 #include "fscached/kernel/kernel_backend.h"
 #include "fscached/object/blob_object.h"
@@ -61,7 +62,8 @@ class Daemon final : public KernelSink {
 
   // --- loop thread ---
   uint32_t new_mount_number() { return ++last_mount_; }
-  Result<std::shared_ptr<Storage>> storage(const std::string& where);
+  // The one that images with the same settings share.
+  Result<std::shared_ptr<Storage>> storage(const SourceSettings& settings);
   // The object of an image's blob, new or extended; `done` may run at once. The image lets go of it when it
   // is gone.
   void attach(const KernelName& image, const std::shared_ptr<const BlobLayout>& layout,
@@ -115,7 +117,7 @@ class Daemon final : public KernelSink {
   ObjectCounters object_counters_;
   StorageCounters storage_counters_;
   FetchMemory memory_;
-  std::map<std::string, std::weak_ptr<Storage>> storages_;
+  std::map<SourceSettings, std::weak_ptr<Storage>> storages_;
   std::map<ObjectId, std::shared_ptr<BlobObject>> objects_;
   std::map<uint32_t, MountedImage> images_;
   std::vector<std::string> detached_;

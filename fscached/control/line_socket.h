@@ -19,6 +19,8 @@ class LineSocket {
   Result<std::string> read_line();
   // `descriptor` -1 = none.
   Result<void> write(const nlohmann::json& message, int descriptor = -1);
+  // Ends its use; what was read and not taken is lost.
+  os::UniqueFd release() { return std::move(socket_); }
   // The descriptor that came with what was read; invalid = none.
   os::UniqueFd take_descriptor() { return std::move(descriptor_); }
 

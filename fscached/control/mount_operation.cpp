@@ -53,7 +53,7 @@ class MountOperation {
         mountpoint_(text_field(request, "mountpoint")),
         bootstrap_(text_field(request, "bootstrap")),
         name_(text_field(request, "image")),
-        where_(text_field(request, "blobs")),
+        source_settings_(source_settings_of(request)),
         options_(text_field(request, "options")) {
     if (name_.empty()) name_ = bootstrap_;
     kernel_name_.fsid = text_field(request, "fsid");
@@ -79,7 +79,9 @@ class MountOperation {
 
   Daemon& daemon_;
   os::UniqueFd file_;  // the bootstrap
-  std::string mountpoint_, bootstrap_, name_, where_, options_;
+  std::string mountpoint_, bootstrap_, name_;
+  SourceSettings source_settings_;
+  std::string options_;
   uint64_t attributes_ = 0;
   KernelName kernel_name_;
   std::string folder_;
@@ -148,13 +150,13 @@ Result<void> MountOperation::keep_image() {
   folder_ = mount_folder(kernel_name_.id);
   TRY(os::make_directory(folder_, 0700));
   std::vector<std::string> names;
-  if (where_.empty()) {
+  if (source_settings_.where.empty()) {
     TRY(keep_raw_image(file_.get(), bootstrap_, folder_ + "/image.boot"));
     choose_fsid(sha256(as_bytes(name_)));
   } else {
     TRY_ASSIGN(names, keep_bootstrap());
   }
-  return write_mount_record(folder_, {name_, where_, names});
+  return write_mount_record(folder_, {name_, source_settings_, names});
 }
 
 Result<void> MountOperation::offer() {
@@ -225,8 +227,9 @@ Result<Message> MountOperation::mount_message() {
 Result<void> MountOperation::mount() {
   TRY_ASSIGN(Message message, mount_message());
   daemon_.on_loop<bool>([&] {
-    daemon_.images()[kernel_name_.id] = {mountpoint_,   name_,        where_, kernel_name_, objects_,
-                                         image_.inodes, image_.bytes, false,  false};
+    daemon_.images()[kernel_name_.id] = {mountpoint_,  name_,    source_settings_.where,
+                                         kernel_name_, objects_, image_.inodes,
+                                         image_.bytes, false,    false};
     done_ = true;  // from here on image_gone() takes it back
     return true;
   });
@@ -253,9 +256,9 @@ Result<void> MountOperation::mount() {
 
 Result<json> MountOperation::run() {
   TRY(check());
-  if (!where_.empty()) {
-    TRY_ASSIGN(source_,
-               daemon_.on_loop<Result<std::shared_ptr<Storage>>>([&] { return daemon_.storage(where_); }));
+  if (!source_settings_.where.empty()) {
+    TRY_ASSIGN(source_, daemon_.on_loop<Result<std::shared_ptr<Storage>>>(
+                            [&] { return daemon_.storage(source_settings_); }));
   }
   fault_point(60);
   TRY(keep_image());

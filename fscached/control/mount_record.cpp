@@ -27,8 +27,9 @@ Result<MountRecord> read_mount_record(const std::string& folder) {
     into = value.get<std::string>();
     return true;
   };
-  bool good = document.is_object() && document["blobs"].is_array() && text(document["image"], record.image) &&
-              text(document["where"], record.where);
+  bool good = document.is_object() && document["source"].is_object() && document["blobs"].is_array() &&
+              text(document["image"], record.image);
+  if (good) record.source = source_settings_of(document["source"]);
   if (good)
     for (const json& blob : document["blobs"]) {
       record.blobs.emplace_back();
@@ -39,7 +40,8 @@ Result<MountRecord> read_mount_record(const std::string& folder) {
 }
 
 Result<void> write_mount_record(const std::string& folder, const MountRecord& record) {
-  json document = {{"image", record.image}, {"where", record.where}, {"blobs", record.blobs}};
+  json document = {{"image", record.image}, {"source", json::object()}, {"blobs", record.blobs}};
+  add_source_settings(document["source"], record.source);
   std::string text = document.dump(-1, ' ', false, json::error_handler_t::replace);
   return os::publish_file(folder + "/mount.json", as_bytes(text), 0600);
 }

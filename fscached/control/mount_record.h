@@ -5,14 +5,15 @@
 #include <vector>
 
 #include "erofs-format/base/result.h"
+#include "fscached/control/source_settings.h"
 
 namespace fscached {
 
 using namespace erofs_format;
 
 struct MountRecord {
-  std::string image;               // as the user named it: a bootstrap or a reference
-  std::string where;               // --blobs
+  std::string image;  // as the user named it: a bootstrap or a reference
+  SourceSettings source;
   std::vector<std::string> blobs;  // names that are not in the bootstrap
 };
 

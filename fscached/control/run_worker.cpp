@@ -20,12 +20,6 @@ namespace {
 
 constexpr unsigned kLoopSlots = 512;
 
-LogLevel level_of(const std::string& name) {
-  if (name == "error") return LogLevel::error;
-  if (name == "warn") return LogLevel::warn;
-  return name == "debug" ? LogLevel::debug : LogLevel::info;
-}
-
 Result<std::unique_ptr<KernelBackend>> open_backend(const std::string& name, KeeperLink& link) {
   if (name == "cachefiles") {
     TRY_ASSIGN(auto cachefiles, CachefilesBackend::create(keeper::kWorkerKernel));
@@ -53,7 +47,7 @@ Result<void> run_worker(const std::vector<std::string>& words) {
   prctl(PR_SET_NAME, "fscached-worker");
   Config config;
   TRY(read_config_words(config, words));
-  set_log_level(level_of(config.log_level));
+  set_log_level(log_level_named(config.log_level));
   if (fchdir(keeper::kWorkerRoot) != 0) return errno_error("root");
   TRY(confine_files(keeper::kWorkerRoot));
   KeeperLink link(keeper::kWorkerSocket);

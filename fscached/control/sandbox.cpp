@@ -52,8 +52,9 @@ Result<void> confine_changes(int root) {
   landlock_path_beneath_attr beneath = {};
   beneath.allowed_access = kChangesInside & known_to(version);
   beneath.parent_fd = root;
-  if (syscall(SYS_landlock_add_rule, set.get(), LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) != 0 ||
-      syscall(SYS_landlock_restrict_self, set.get(), 0) != 0)
+  bool added =
+      root < 0 || syscall(SYS_landlock_add_rule, set.get(), LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) == 0;
+  if (!added || syscall(SYS_landlock_restrict_self, set.get(), 0) != 0)
     return errno_error("sandbox: landlock");
   return {};
 }

@@ -9,7 +9,7 @@ namespace fscached {
 using namespace erofs_format;
 
 // No core, no tracer; files are changed below the directory `root` only, where the kernel has Landlock. Holds
-// for threads started afterwards. Opens and closes descriptors.
+// for threads started afterwards. `root` -1: nowhere. Opens and closes descriptors.
 Result<void> confine_files(int root);
 // Only the system calls a worker needs, for every thread there is and comes. The event loop's ring must
 // exist; it takes care of itself (loop.cpp).

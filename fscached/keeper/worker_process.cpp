@@ -67,8 +67,8 @@ bool is_wanted(int socket) {
 }  // namespace
 
 Result<pid_t> start_worker(const WorkerDescriptors& descriptors, const WorkerUser& user,
-                           const std::vector<std::string>& arguments) {
-  std::vector<std::string> words = {"fscached", kWorkerCommand};
+                           const std::vector<std::string>& arguments, const char* command) {
+  std::vector<std::string> words = {"fscached", command};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> pointers = exec_words(words);
   pid_t child = fork();

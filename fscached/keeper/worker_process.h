@@ -34,8 +34,9 @@ struct WorkerDescriptors {
   int listener = -1;
   int root = -1;
 };
-// It begins when the first message for it is in the socket, and ends when there will be none.
+// It begins when the first message for it is in the socket, and ends when there will be none. `command`: what
+// it is to be; another process without power (personality/) is started in the same way.
 Result<pid_t> start_worker(const WorkerDescriptors& descriptors, const WorkerUser& user,
-                           const std::vector<std::string>& arguments);
+                           const std::vector<std::string>& arguments, const char* command = kWorkerCommand);
 
 }  // namespace fscached::keeper
