@@ -13,6 +13,7 @@
 #include "fscached/keeper/worker_process.h"
 #include "fscached/kernel/cachefiles.h"
 #include "fscached/kernel/fanotify.h"
+#include "fscached/log_level.h"
 
 namespace fscached {
 

@@ -13,6 +13,7 @@
 #include "fscached/control/connection_gate.h"
 #include "fscached/control/sandbox.h"
 #include "fscached/keeper/worker_process.h"
+#include "fscached/log_level.h"
 #include "fscached/personality/api.h"
 #include "fscached/personality/launcher_wire.h"
 

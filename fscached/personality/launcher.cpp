@@ -25,6 +25,7 @@
 #include "fscached/control/worker_user.h"
 #include "fscached/keeper/exec_words.h"
 #include "fscached/keeper/worker_process.h"
+#include "fscached/log_level.h"
 
 namespace fscached {
 
