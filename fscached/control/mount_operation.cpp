@@ -174,8 +174,9 @@ Result<void> MountOperation::fetch_chunk_table(size_t index) {
     return make_error(Code::too_large, fmt::format("blob {}: chunk information of {} bytes, more than {}",
                                                    use.blob.id, location.size, kMaxChunkTableBytes));
   Buffer stored(location.size);
-  TRY(daemon_.ask<Result<void>>(
-      [&](Storage::Done done) { source_->read(use.blob.id, location.offset, stored, std::move(done)); }));
+  TRY(daemon_.ask<Result<void>>([&](Storage::Done done) {
+    source_->read(use.blob.meta_id(), location.offset, stored, std::move(done));
+  }));
   TRY_ASSIGN(use.table, parse_chunk_table(use.blob, stored));
   return os::publish_file(table_path(folder_, index), stored, 0600);
 }

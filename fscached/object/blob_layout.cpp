@@ -25,6 +25,22 @@ bool same_place(const ChunkSpan& a, const ChunkSpan& b) {
          a.batch == b.batch && a.offset_in_batch == b.offset_in_batch;
 }
 
+// Chunks name them by number, so all of them must be the same.
+bool same_groups(const ChunkTable& a, const ChunkTable& b) {
+  auto same_batch = [](const Batch& x, const Batch& y) {
+    return x.compressed_offset == y.compressed_offset && x.compressed_size == y.compressed_size &&
+           x.uncompressed_size == y.uncompressed_size;
+  };
+  auto same_start = [](const Checkpoint& x, const Checkpoint& y) {
+    return x.dictionary_offset == y.dictionary_offset && x.dictionary_size == y.dictionary_size &&
+           x.byte == y.byte && x.bits == y.bits;
+  };
+  return std::equal(a.batches.begin(), a.batches.end(), b.batches.begin(), b.batches.end(), same_batch) &&
+         std::equal(a.checkpoints.begin(), a.checkpoints.end(), b.checkpoints.begin(), b.checkpoints.end(),
+                    same_start) &&
+         a.dictionaries == b.dictionaries;
+}
+
 bool same_blob(const Blob& a, const Blob& b) {
   return a.compressor == b.compressor && a.digester == b.digester && a.encrypted == b.encrypted &&
          a.key.key == b.key.key && a.key.iv == b.key.iv && a.uncompressed_size == b.uncompressed_size;
@@ -87,7 +103,14 @@ Result<std::shared_ptr<const BlobLayout>> BlobLayout::merge(const BlobLayout& on
   size_t count = std::max(table.chunks.size(), other.table_.chunks.size());
   table.chunks.resize(count);
   digests.resize(count);
-  if (table.batches.empty()) table.batches = other.table_.batches;
+  if (table.batches.empty()) {
+    table.batches = other.table_.batches;
+    table.checkpoints = other.table_.checkpoints;
+    table.dictionaries = other.table_.dictionaries;
+  } else if (!other.table_.batches.empty() && !same_groups(table, other.table_)) {
+    return make_error(Code::corrupt,
+                      fmt::format("blob {}: another mounted image has other batches of it", one.blob_.id));
+  }
   for (uint32_t i : other.order_) {
     if (digests[i].is_zero()) {
       table.chunks[i] = other.table_.chunks[i];

@@ -72,10 +72,9 @@ Result<ImageDescription> describe(const Tree& tree) {
     BlobUse use;
     use.blob = tree.blobs[i];
     TRY(check_blob_id(use.blob.id));
-    if (use.blob.has(ondisk::kBlobTarfs | ondisk::kBlobSeparate))
-      return make_error(Code::unsupported,
-                        fmt::format("blob {}: not supported yet: {}", use.blob.id,
-                                    use.blob.has(ondisk::kBlobTarfs) ? "tarfs" : "zran (targz-ref)"));
+    // Nothing says of a part of such a tar whether it is right.
+    if (use.blob.has(ondisk::kBlobTarfs))
+      return make_error(Code::unsupported, fmt::format("blob {}: not supported yet: tarfs", use.blob.id));
     use.needs_chunk_table = use.blob.needs_chunk_information();
     if (!use.needs_chunk_table) {
       TRY_ASSIGN(use.table, chunk_table_from_bootstrap(tree, i));
