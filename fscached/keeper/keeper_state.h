@@ -24,8 +24,8 @@ constexpr char kLockName[] = "lock";          // of the root
 constexpr char kWorkerName[] = "worker";      // a pidfd
 constexpr char kListenerName[] = "listener";  // of the control socket
 
-// A change of anything that stands in the memory: another version.
-constexpr uint32_t kStateVersion = 1;
+// A change of anything that stands in the memory, or in the records of mounts (mount.json): another version.
+constexpr uint32_t kStateVersion = 2;
 
 // Both are written whole, into a slot of their own, before an older one of the same id goes.
 struct FileRecord {
