@@ -41,17 +41,6 @@ bool is_foreign(const Descriptor& layer) {
          layer.media_type.find("nondistributable") != std::string::npos;
 }
 
-Result<void> check_media_type(const SourceLayer& layer) {
-  const std::string& type = layer.descriptor.media_type;
-  std::string_view why = type == kNydusBlobType                 ? "is a Nydus blob already"
-                         : type.find("+encrypted") != type.npos ? "not supported yet: encrypted layers"
-                         : is_foreign(layer.descriptor) ? "is a foreign layer, whose bytes no registry has"
-                         : type.find("tar") == std::string::npos ? "is no tar layer"
-                                                                 : "";
-  if (why.empty()) return {};
-  return make_error(Code::unsupported, fmt::format("{}: {} ({})", layer.name, why, printable(type)));
-}
-
 // The tar inside: both what is stored and what comes out are verified at their end.
 Result<std::unique_ptr<ByteSource>> open_tar(const LayerContext& context, const SourceLayer& layer) {
   TRY_ASSIGN(auto stored, context.source.open_blob(layer.descriptor, layer.name));
@@ -104,6 +93,17 @@ Result<LayerMetadata> metadata_in(const os::PendingFile& file, const Descriptor&
 
 }  // namespace
 
+Result<void> check_media_type(const SourceLayer& layer) {
+  const std::string& type = layer.descriptor.media_type;
+  std::string_view why = type == kNydusBlobType                 ? "is a Nydus blob already"
+                         : type.find("+encrypted") != type.npos ? "not supported yet: encrypted layers"
+                         : is_foreign(layer.descriptor) ? "is a foreign layer, whose bytes no registry has"
+                         : type.find("tar") == std::string::npos ? "is no tar layer"
+                                                                 : "";
+  if (why.empty()) return {};
+  return make_error(Code::unsupported, fmt::format("{}: {} ({})", layer.name, why, printable(type)));
+}
+
 Moved pushing(LayerContext& context, LayerProgress& progress) {
   return [&context, &progress](uint64_t bytes) -> Result<void> {
     progress.pushed = bytes;
@@ -114,7 +114,6 @@ Moved pushing(LayerContext& context, LayerProgress& progress) {
 
 Result<ConvertedLayer> convert_layer(LayerContext& context, const SourceLayer& layer,
                                      const BuildOptions& options) {
-  TRY(check_media_type(layer));
   TRY_ASSIGN(os::PendingFile file, context.target.new_blob());
   auto built = build(context, layer, options, file);
   if (!built) return name_source(layer.name, true_cause(context.source, layer, std::move(built).error()));

@@ -36,6 +36,9 @@ struct LayerContext {
 // For a blob on its way to the target.
 Moved pushing(LayerContext& context, LayerProgress& progress);
 
+// Code::unsupported for what cannot become a Nydus layer, converted before or not.
+Result<void> check_media_type(const SourceLayer& layer);
+
 // Reads, verifies, builds, and gives the blob to the target. A layer whose bytes or tar are not what manifest
 // and config say is an error, found before that.
 Result<ConvertedLayer> convert_layer(LayerContext& context, const SourceLayer& layer,

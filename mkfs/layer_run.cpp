@@ -68,6 +68,7 @@ void LayerRun::work() {
 
 // An earlier conversion's layer that does not serve is made once more.
 Result<ConvertedLayer> LayerRun::make_layer(const SourceLayer& layer, const BuildOptions& build) {
+  TRY(check_media_type(layer));
   if (auto known = find_known({layer.diff_id, build_words(build)})) {
     auto reused = reuse_layer(context_, layer, build, *known);
     if (reused) return reused;
