@@ -13,8 +13,6 @@ inline constexpr size_t kMaxIoBytes = 1u << 30;         // one read or write
 inline constexpr uint64_t kMaxTimerMs = 1'000'000'000;  // some 11 days
 
 // --- fetching (what holds for every HTTP request: erofs-format/registry/limits.h) ---
-inline constexpr uint64_t kMaxBootstrapLayerBytes = 512 << 20;
-inline constexpr unsigned kMaxManifestsTried = 16;  // of an index, for this machine
 
 // --- kernel events ---
 inline constexpr size_t kMaxPendingEvents = 4096;   // read and not answered; further ones stay in the kernel

@@ -33,6 +33,8 @@ class ImageStore {
     std::string name;
   };
   virtual Origin origin() const { return {}; }
+  // The manifests that name this one as their subject, as far as the place knows.
+  virtual Result<std::vector<Descriptor>> referrers(const Digest&) const { return std::vector<Descriptor>(); }
 
   // Follows indexes from `start` to the manifest of the one image for `platform`. A lone manifest is taken as
   // it is. Nydus images that stand beside their originals are passed over.

@@ -55,6 +55,13 @@ Result<std::unique_ptr<ByteSource>> RegistryStore::open_part(const Descriptor& d
   return client_.open_blob(descriptor.digest, descriptor.size, offset);
 }
 
+Result<std::vector<Descriptor>> RegistryStore::referrers(const Digest& digest) const {
+  TRY_ASSIGN(std::optional<Document> list, client_.referrers(digest));
+  if (!list) return std::vector<Descriptor>();
+  TRY_ASSIGN(Index index, parse_index(as_bytes(list->text), "referrers of " + digest_text(digest)));
+  return std::move(index.manifests);
+}
+
 Result<void> RegistryTarget::add(os::PendingFile blob, const Digest& digest, uint64_t size,
                                  const Moved& moved) {
   auto body = std::make_shared<RequestBody>(*body_of_file(blob.fd(), size, blob.temporary_path()));

@@ -21,6 +21,7 @@ class RegistryStore final : public ImageStore {
   Result<std::unique_ptr<ByteSource>> open_part(const Descriptor& descriptor, uint64_t offset,
                                                 const std::string& name) const override;
   Origin origin() const override { return {client_.repository().host, client_.repository().name}; }
+  Result<std::vector<Descriptor>> referrers(const Digest& digest) const override;
 
  private:
   RepositoryClient& client_;

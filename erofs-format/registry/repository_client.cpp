@@ -2,7 +2,7 @@
 
 #include <chrono>
 
-#include "erofs-format/image/descriptor.h"
+#include "erofs-format/image/manifest.h"
 #include "erofs-format/registry/blob_source.h"
 #include "erofs-format/registry/limits.h"
 #include "erofs-format/registry/retry.h"
@@ -66,6 +66,19 @@ Result<Document> RepositoryClient::document(const std::string& reference) {
     return make_error(Code::digest_mismatch, answer.url.public_text() + ": content is " + actual +
                                                  ", not what the server says it is");
   return Document{std::move(answer.head.content_type), std::move(answer.text)};
+}
+
+Result<std::optional<Document>> RepositoryClient::referrers(const Digest& subject) {
+  TRY_ASSIGN(CallTarget target, get_referrers(repository_.base, subject));
+  Result<Answer> answer = call(std::move(target)).answer;
+  // A server that knows no such path may say so, or answer with a page for people.
+  if (answer && is_index_type(answer->head.content_type))
+    return std::optional(Document{std::move(answer->head.content_type), std::move(answer->text)});
+  if (!answer && answer.error().code != Code::not_found) return std::move(answer).error();
+  Result<Document> tagged = document(referrers_tag(subject));
+  if (tagged && is_index_type(tagged->media_type)) return std::optional(std::move(*tagged));
+  if (!tagged && tagged.error().code != Code::not_found) return std::move(tagged).error();
+  return std::optional<Document>();
 }
 
 Result<std::vector<std::string>> RepositoryClient::tags() {

@@ -28,6 +28,9 @@ class RepositoryClient {
 
   // `reference`: a tag, or "sha256:…". An error when the server itself names another digest for it.
   Result<Document> document(const std::string& reference);
+  // The index of the manifests whose subject has this digest: from the referrers API, or where a registry
+  // has none, from the tag that clients keep instead. Nothing: there is neither.
+  Result<std::optional<Document>> referrers(const Digest& subject);
   // The names of its images, in the server's order; as many as the server tells at once.
   Result<std::vector<std::string>> tags();
   // A blob's bytes in order from `offset` on, some ranges ahead of the reader. Not compared with the digest;

@@ -35,6 +35,16 @@ Result<CallTarget> put_document(const Url& base, const std::string& reference, c
   return target;
 }
 
+Result<CallTarget> get_referrers(const Url& base, const Digest& subject) {
+  CallTarget target;
+  TRY_ASSIGN(target.url, join_url(base, "referrers/" + digest_text(subject)));
+  target.accept = kOciIndexType;
+  target.text_limit = kMaxDocumentBytes;
+  return target;
+}
+
+std::string referrers_tag(const Digest& subject) { return "sha256-" + to_hex(subject); }
+
 Result<CallTarget> get_tags(const Url& base) {
   CallTarget target;
   TRY_ASSIGN(target.url, join_url(base, "tags/list"));

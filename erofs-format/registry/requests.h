@@ -18,6 +18,9 @@ struct Document {
 // `reference`: a tag, or "sha256:…".
 Result<CallTarget> get_document(const Url& base, const std::string& reference);
 Result<CallTarget> put_document(const Url& base, const std::string& reference, const Document& document);
+Result<CallTarget> get_referrers(const Url& base, const Digest& subject);
+// What clients keep the referrers of a manifest under where the registry has no API for them.
+std::string referrers_tag(const Digest& subject);
 Result<CallTarget> get_tags(const Url& base);
 // Of its answer, those that are tags. `name` is for messages.
 Result<std::vector<std::string>> parse_tags(ByteView json, const std::string& name);

@@ -3,14 +3,13 @@
 #include <unordered_map>
 
 #include "erofs-format/registry/call.h"
-#include "erofs-format/registry/requests.h"
 #include "fscached/storage/blob_name.h"
 #include "fscached/storage/curl_loop.h"
 
 namespace fscached {
 namespace {
 
-class HttpStorage final : public Registry {
+class HttpStorage final : public Storage {
  public:
   HttpStorage(std::unique_ptr<CurlLoop> curl, registry::Url base, std::string prefix,
               StorageCounters& counters, const StorageOptions& options)
@@ -29,7 +28,6 @@ class HttpStorage final : public Registry {
   FetchId read(const std::string& blob_id, uint64_t offset, std::span<uint8_t> into, Done done) override;
   void cancel(FetchId id) override;
   void size(const std::string& blob_id, std::function<void(Result<uint64_t>)> done) override;
-  void manifest(const std::string& reference, std::function<void(Result<registry::Document>)> done) override;
   std::string describe() const override { return base_.public_text(); }
 
  private:
@@ -105,15 +103,6 @@ void HttpStorage::size(const std::string& blob_id, std::function<void(Result<uin
   });
 }
 
-void HttpStorage::manifest(const std::string& reference,
-                           std::function<void(Result<registry::Document>)> done) {
-  start(registry::get_document(base_, reference),
-        [done = std::move(done)](const registry::Call* read, Result<void> result) {
-          if (!result) return done(std::move(result).error());
-          done(registry::Document{read->head().content_type, read->text()});
-        });
-}
-
 Result<std::unique_ptr<HttpStorage>> make(Loop& loop, const registry::Url& base, std::string prefix,
                                           StorageCounters& counters, const StorageOptions& options) {
   TRY_ASSIGN(std::unique_ptr<CurlLoop> curl, CurlLoop::create(loop));
@@ -128,17 +117,22 @@ Result<std::unique_ptr<Storage>> make_http_storage(Loop& loop, const registry::U
   return std::unique_ptr<Storage>(std::move(storage));
 }
 
-Result<std::unique_ptr<Registry>> open_registry(Loop& loop, const std::string& where,
-                                                StorageCounters& counters, const StorageOptions& options) {
+Result<KnownRepository> find_repository(const std::string& where, const StorageOptions& options) {
   auto plain = options.plain_http ? registry::PlainHttp::allowed : registry::PlainHttp::loopback_only;
-  TRY_ASSIGN(registry::Repository repository, registry::parse_repository(where, plain));
-  registry::Credential credential;
+  KnownRepository known;
+  TRY_ASSIGN(known.repository, registry::parse_repository(where, plain));
   if (options.credential) {
-    TRY_ASSIGN(credential, options.credential(repository.host, repository.name));
+    TRY_ASSIGN(known.credential, options.credential(known.repository.host, known.repository.name));
   }
-  TRY_ASSIGN(auto storage, make(loop, repository.base, "blobs/sha256:", counters, options));
-  storage->use_tokens(std::move(credential));
-  return std::unique_ptr<Registry>(std::move(storage));
+  return known;
+}
+
+Result<std::unique_ptr<Storage>> make_registry_storage(Loop& loop, KnownRepository known,
+                                                       StorageCounters& counters,
+                                                       const StorageOptions& options) {
+  TRY_ASSIGN(auto storage, make(loop, known.repository.base, "blobs/sha256:", counters, options));
+  storage->use_tokens(std::move(known.credential));
+  return std::unique_ptr<Storage>(std::move(storage));
 }
 
 }  // namespace fscached

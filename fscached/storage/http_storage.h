@@ -2,7 +2,6 @@
 #pragma once
 
 #include "erofs-format/registry/repository.h"
-#include "erofs-format/registry/requests.h"
 #include "fscached/storage/storage.h"
 
 namespace fscached {
@@ -10,16 +9,15 @@ namespace fscached {
 Result<std::unique_ptr<Storage>> make_http_storage(Loop& loop, const registry::Url& base,
                                                    StorageCounters& counters, const StorageOptions& options);
 
-// A repository: its blobs, and its documents besides.
-class Registry : public Storage {
- public:
-  // `reference`: a tag, or "sha256:…". Runs `done` later, once.
-  virtual void manifest(const std::string& reference,
-                        std::function<void(Result<registry::Document>)> done) = 0;
+// A repository, and what it is asked with.
+struct KnownRepository {
+  registry::Repository repository;
+  registry::Credential credential;
 };
-// `where`: "HOST[:PORT]/NAME", docker:// in front or not.
-Result<std::unique_ptr<Registry>> open_registry(Loop& loop, const std::string& where,
-                                                StorageCounters& counters,
-                                                const StorageOptions& options = {});
+// `where`: "docker://HOST[:PORT]/NAME".
+Result<KnownRepository> find_repository(const std::string& where, const StorageOptions& options);
+Result<std::unique_ptr<Storage>> make_registry_storage(Loop& loop, KnownRepository known,
+                                                       StorageCounters& counters,
+                                                       const StorageOptions& options);
 
 }  // namespace fscached

@@ -18,9 +18,10 @@ struct NamedImage {
 // when none is given.
 Result<std::string> full_image_name(const std::string& image);
 
-// `image`: docker://HOST[:PORT]/NAME[:TAG|@DIGEST] or oci:DIR[:TAG]; of an index the Nydus image for
-// this machine. Every document and the layer are compared with their digests (a tag vouches for the first).
-// Takes as long as the network does: not for the event loop's thread, it runs a loop of its own.
+// `image`: docker://HOST[:PORT]/NAME[:TAG|@DIGEST] or oci:DIR[:TAG]; of an index the Nydus image for this
+// machine, of an ordinary image the Nydus one that refers to it. Every document and the layer are
+// compared with their digests (a tag vouches for the first). Takes as long as the network does: not for the
+// event loop's thread.
 Result<NamedImage> open_named_image(const std::string& image, const StorageOptions& options = {});
 
 }  // namespace fscached

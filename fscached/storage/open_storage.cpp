@@ -9,8 +9,8 @@ namespace fscached {
 Result<std::unique_ptr<Storage>> open_storage(Loop& loop, const std::string& where, StorageCounters& counters,
                                               const StorageOptions& options) {
   if (where.starts_with("docker://")) {
-    TRY_ASSIGN(std::unique_ptr<Registry> opened, open_registry(loop, where, counters, options));
-    return std::unique_ptr<Storage>(std::move(opened));
+    TRY_ASSIGN(KnownRepository known, find_repository(where, options));
+    return make_registry_storage(loop, std::move(known), counters, options);
   }
   if (where.find("://") != std::string::npos) {
     TRY_ASSIGN(registry::Url base, registry::parse_url(where));

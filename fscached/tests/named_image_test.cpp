@@ -2,11 +2,14 @@
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "erofs-format/image/bootstrap_layer.h"
+#include "erofs-format/image/image_marks.h"
 #include "erofs-format/image/layout_folder.h"
 #include "erofs-format/image/read_bootstrap_layer.h"
 #include "fscached/tests/fake_origin.h"
@@ -25,62 +28,101 @@ Buffer bootstrap_bytes() {
 
 std::string digest_of(const std::string& text) { return digest_text(sha256(as_bytes(text))); }
 
+std::string descriptor(std::string_view type, const std::string& content, const std::string& more = "") {
+  return fmt::format("{{\"mediaType\":\"{}\",\"digest\":\"{}\",\"size\":{}{}}}", type, digest_of(content),
+                     content.size(), more);
+}
+
+std::string document(std::string_view type, const std::string& fields) {
+  return fmt::format("{{\"schemaVersion\":2,\"mediaType\":\"{}\",{}}}", type, fields);
+}
+
+std::string index_of(const std::vector<std::string>& entries) {
+  return document(kOciIndexType, fmt::format("\"manifests\":[{}]", fmt::join(entries, ",")));
+}
+
+// The platform of this machine, for an index.
+std::string here(const std::string& more = "") {
+  Platform host = host_platform();
+  return fmt::format(",\"platform\":{{\"os\":\"{}\",\"architecture\":\"{}\"{}}}", host.os, host.architecture,
+                     more);
+}
+
+const std::string kElsewhere = ",\"platform\":{\"os\":\"plan9\",\"architecture\":\"vax\"}";
+const std::string kArtifactMark = fmt::format(",\"artifactType\":\"{}\"", kNydusArtifactType);
+const std::string kFeatureMark = fmt::format(",\"os.features\":[\"{}\"]", kNydusFeature);
+
 struct Documents {
-  std::string layer, manifest, original, index;
+  std::string layer, manifest, original, referrer, stranger;
 
   Documents() {
     auto made = make_bootstrap_layer({{"x.blob.meta", Buffer(700, 'm')}, {"image.boot", bootstrap_bytes()}});
     REQUIRE(made);
     layer = as_text(made->gzip);
-    std::string config = descriptor("application/vnd.oci.image.config.v1+json", "{}", "");
-    manifest =
-        document(kOciManifestType,
-                 "\"config\":" + config + ",\"layers\":[" +
-                     descriptor(kOciGzipLayerType, layer,
-                                ",\"annotations\":{\"containerd.io/snapshot/nydus-bootstrap\":\"true\"}") +
-                     "]");
-    original = document(kOciManifestType, "\"config\":" + config + ",\"layers\":[" +
-                                              descriptor(kOciGzipLayerType, "x", "") + "]");
-    Platform host = host_platform();
-    std::string platform =
-        fmt::format(",\"platform\":{{\"os\":\"{}\",\"architecture\":\"{}\"}}", host.os, host.architecture);
-    index =
-        document(kOciIndexType, "\"manifests\":[" +
-                                    descriptor(kOciManifestType, "other",
-                                               ",\"platform\":{\"os\":\"plan9\",\"architecture\":\"vax\"}") +
-                                    "," + descriptor(kOciManifestType, original, platform) + "," +
-                                    descriptor(kOciManifestType, manifest, platform) + "]");
+    manifest = nydus("");
+    original = image(descriptor(kOciGzipLayerType, "x"), "");
+    referrer = nydus(",\"subject\":" + descriptor(kOciManifestType, original));
+    stranger = nydus(",\"subject\":" + descriptor(kOciManifestType, "another image"));
   }
-  static std::string descriptor(std::string_view type, const std::string& content, const std::string& more) {
-    return fmt::format("{{\"mediaType\":\"{}\",\"digest\":\"{}\",\"size\":{}{}}}", type, digest_of(content),
-                       content.size(), more);
+  static std::string image(const std::string& layers, const std::string& more) {
+    return document(kOciManifestType, fmt::format("\"config\":{},\"layers\":[{}]{}",
+                                                  descriptor(kOciConfigType, "{}"), layers, more));
   }
-  static std::string document(std::string_view type, const std::string& fields) {
-    return fmt::format("{{\"schemaVersion\":2,\"mediaType\":\"{}\",{}}}", type, fields);
+  std::string nydus(const std::string& more) const {
+    return image(descriptor(kOciGzipLayerType, layer,
+                            ",\"annotations\":{\"containerd.io/snapshot/nydus-bootstrap\":\"true\"}"),
+                 more);
   }
 };
 
+// A repository: documents under tags and digests, the layer, and what else a test puts there.
 struct Served {
   Documents documents;
   std::string layer_sent = documents.layer, manifest_sent = documents.manifest;
+  std::map<std::string, std::string> tags = {{"latest", documents.manifest},
+                                             {"original", documents.original}};
+  std::map<std::string, std::string> others;         // documents that have no tag, by their digest
+  std::map<std::string, std::string> referrers_api;  // by the subject's digest
   FakeOrigin origin{[this](const FakeRequest& request) { return answer(request); }};
 
+  void add(const std::string& text) { others[digest_of(text)] = text; }
   FakeReply answer(const FakeRequest& request) {
-    const std::string& target = request.target;
-    auto reply = [](std::string_view type, const std::string& text) {
-      return FakeReply{http_reply(200, fmt::format("Content-Type: {}\r\n", type), text)};
-    };
-    if (target.ends_with("/blobs/" + digest_of(documents.layer))) return honest_reply(request, layer_sent);
-    if (target.ends_with("/manifests/latest") || target.ends_with("/" + digest_of(documents.manifest)))
-      return reply(kOciManifestType, manifest_sent);
-    if (target.ends_with("/manifests/original") || target.ends_with("/" + digest_of(documents.original)))
-      return reply(kOciManifestType, documents.original);
-    if (target.ends_with("/manifests/index")) return reply(kOciIndexType, documents.index);
-    return {http_reply(404, "", "")};
+    std::string last = request.target.substr(request.target.rfind('/') + 1);
+    if (request.target.find("/blobs/") != std::string::npos)
+      return last == digest_of(documents.layer) ? honest_reply(request, layer_sent)
+                                                : FakeReply{http_reply(404, "", "")};
+    if (request.target.find("/referrers/") != std::string::npos) return reply(find(referrers_api, last));
+    if (last == digest_of(documents.manifest)) return reply(manifest_sent);
+    if (last == digest_of(documents.original)) return reply(documents.original);
+    std::string text = find(tags, last);
+    return reply(text.empty() ? find(others, last) : text);
+  }
+  static std::string find(const std::map<std::string, std::string>& in, const std::string& key) {
+    auto found = in.find(key);
+    return found == in.end() ? "" : found->second;
+  }
+  static FakeReply reply(const std::string& text) {
+    if (text.empty()) return {http_reply(404, "", "")};
+    bool index = text.find(kOciIndexType) != std::string::npos;
+    std::string type = fmt::format("Content-Type: {}\r\n", index ? kOciIndexType : kOciManifestType);
+    return {http_reply(200, type, text)};
+  }
+  size_t asked(const std::string& text) const {
+    size_t count = 0;
+    for (const FakeRequest& request : origin.requests()) count += request.target.ends_with(text);
+    return count;
   }
   Result<NamedImage> open(const std::string& suffix) {
     return open_named_image(fmt::format("docker://127.0.0.1:{}/a/b{}", origin.port(), suffix),
                             quick_options());
+  }
+  void expect_image(const std::string& suffix) {
+    INFO(suffix);
+    auto image = open(suffix);
+    REQUIRE_MESSAGE(image, image.error().message);
+    CHECK((image->bootstrap == bootstrap_bytes()));
+    CHECK(image->where == fmt::format("docker://127.0.0.1:{}/a/b", origin.port()));
+    CHECK(image->name == image->where + (suffix.empty() ? ":latest" : suffix));
   }
 };
 
@@ -88,29 +130,90 @@ struct Served {
 
 TEST_CASE("named image: from a registry, by tag, by digest, through an index") {
   Served served;
-  for (const std::string& suffix : {std::string(), std::string(":latest"),
-                                    "@" + digest_of(served.documents.manifest), std::string(":index")}) {
-    INFO(suffix);
-    auto image = served.open(suffix);
-    REQUIRE_MESSAGE(image, image.error().message);
-    CHECK((image->bootstrap == bootstrap_bytes()));
-    CHECK(image->where == fmt::format("docker://127.0.0.1:{}/a/b", served.origin.port()));
-    CHECK(image->name == image->where + (suffix.empty() ? ":latest" : suffix));
+  served.tags["index"] = index_of({descriptor(kOciManifestType, "other", kElsewhere),
+                                   descriptor(kOciManifestType, served.documents.original, here()),
+                                   descriptor(kOciManifestType, served.documents.manifest, here())});
+  served.add(served.tags["index"]);
+  served.tags["nested"] = index_of({descriptor(kOciIndexType, served.tags["index"])});
+  for (const std::string& suffix :
+       {std::string(), std::string(":latest"), "@" + digest_of(served.documents.manifest),
+        std::string(":index"), std::string(":nested")})
+    served.expect_image(suffix);
+}
+
+TEST_CASE("named image: of an index the marked image is taken, without a look at the others") {
+  for (const std::string& marks : {here() + kArtifactMark, here(kFeatureMark)}) {
+    Served served;
+    served.tags["index"] =
+        index_of({descriptor(kOciManifestType, served.documents.original, here()),
+                  descriptor(kOciManifestType, served.documents.stranger, kElsewhere + kArtifactMark),
+                  descriptor(kOciManifestType, served.documents.manifest, marks)});
+    served.expect_image(":index");
+    CHECK(served.asked(digest_of(served.documents.original)) == 0);
+    CHECK(served.origin.requests().size() == 3);  // index, manifest, layer
   }
+}
+
+TEST_CASE("named image: the one that refers to the ordinary image, from the API or the tag of old") {
+  for (bool api : {true, false}) {
+    Served served;
+    const Documents& documents = served.documents;
+    std::string subject = digest_of(documents.original);
+    auto& place = api ? served.referrers_api : served.tags;
+    std::string key = api ? subject : "sha256-" + subject.substr(7);
+    place[key] =
+        index_of({descriptor(kOciManifestType, "x", ",\"artifactType\":\"application/vnd.signature\""),
+                  descriptor(kOciManifestType, documents.stranger, kArtifactMark),
+                  descriptor(kOciManifestType, documents.referrer, kArtifactMark)});
+    served.add(documents.stranger);
+    served.add(documents.referrer);
+    served.expect_image(":original");
+    served.expect_image("@" + subject);
+    served.tags["index"] = index_of({descriptor(kOciManifestType, documents.original, here())});
+    served.expect_image(":index");
+    // What refers to another image is not this one's, and its bytes are those of its digest.
+    place[key] = index_of({descriptor(kOciManifestType, documents.stranger)});
+    CHECK(served.open(":original").error().code == Code::unsupported);
+    place[key] = index_of({descriptor(kOciManifestType, documents.referrer)});
+    served.others[digest_of(documents.referrer)] += " ";
+    CHECK(served.open(":original").error().code == Code::digest_mismatch);
+  }
+}
+
+TEST_CASE("named image: an ordinary image is refused with the command that converts it") {
+  Served served;
+  std::string name = fmt::format("docker://127.0.0.1:{}/a/b:original", served.origin.port());
+  auto refused = served.open(":original");
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Code::unsupported);
+  CHECK(refused.error().message.find("mkfs.nydus-erofs convert " + name) != std::string::npos);
 }
 
 TEST_CASE("named image: what is wrong is named") {
   Served served;
-  CHECK(served.open(":original").error().code == Code::unsupported);
   CHECK(served.open(":absent").error().code == Code::not_found);
+  served.tags["elsewhere"] = index_of({descriptor(kOciManifestType, "other", kElsewhere)});
+  CHECK(served.open(":elsewhere").error().code == Code::not_found);
   served.layer_sent[served.layer_sent.size() / 2] ^= 1;
   CHECK(served.open(":latest").error().code == Code::digest_mismatch);
   served.layer_sent = served.documents.layer;
+  served.tags["index"] = index_of({descriptor(kOciManifestType, served.documents.manifest, here())});
   served.manifest_sent += " ";
   CHECK(served.open("@" + digest_of(served.documents.manifest)).error().code == Code::digest_mismatch);
   CHECK(served.open(":index").error().code == Code::digest_mismatch);
   CHECK(open_named_image("oci-archive:/x.tar").error().code == Code::unsupported);
   CHECK_FALSE(open_named_image("oci:/nowhere"));
+}
+
+TEST_CASE("named image: an index within an index, too deep") {
+  Served served;
+  std::string text = index_of({descriptor(kOciManifestType, served.documents.manifest, here())});
+  for (int depth = 0; depth < kMaxIndexDepth; depth++) {
+    served.add(text);
+    text = index_of({descriptor(kOciIndexType, text)});
+  }
+  served.tags["deep"] = text;
+  CHECK(served.open(":deep").error().code == Code::too_large);
 }
 
 TEST_CASE("named image: from a layout") {

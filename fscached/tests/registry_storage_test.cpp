@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "erofs-format/registry/limits.h"
-#include "fscached/storage/http_storage.h"
+#include "erofs-format/registry/repository_client.h"
 #include "fscached/tests/fake_origin.h"
 #include "fscached/tests/storage_client.h"
 
@@ -281,18 +281,10 @@ TEST_CASE("registry: manifests, by tag and by digest") {
     if (request.target.ends_with("/moved")) return FakeReply{http_reply(307, "Location: latest\r\n", "")};
     return FakeReply{http_reply(200, "Content-Type: " + type + "; charset=utf-8\r\n", "{\"a\":1}")};
   });
-  StorageCounters counters;
-  auto loop = std::move(*Loop::create(8));
-  auto registry = std::move(*open_registry(*loop, where(origin), counters, quick_options()));
-  auto read = [&](const std::string& reference) {
-    std::optional<Result<Document>> outcome;
-    registry->manifest(reference, [&](Result<Document> document) {
-      outcome = std::move(document);
-      loop->stop();
-    });
-    REQUIRE(loop->run());
-    return std::move(*outcome);
-  };
+  auto thread = std::move(*CurlThread::create());
+  RepositoryClient client(*thread, *parse_repository(where(origin), PlainHttp::loopback_only), {},
+                          quick_options());
+  auto read = [&](const std::string& reference) { return client.document(reference); };
   for (const std::string& reference : {std::string("latest"), "sha256:" + kBlob, std::string("moved")}) {
     auto document = read(reference);
     REQUIRE(document);
