@@ -33,6 +33,15 @@ uint64_t Call::patience_ms() const {
 }
 
 void Call::start() {
+  if (const std::string& ns = origin_.terms.ns; !ns.empty()) {
+    Result<Url> asked = add_query(target_.url, "ns", ns);
+    if (!asked) {
+      timer_ = transport_.after_ms(
+          0, [this, error = asked.error()]() mutable { finish(std::move(error).within(name())); });
+      return;
+    }
+    target_.url = std::move(*asked);
+  }
   deadline_ = transport_.after_ms(patience_ms(), [this] {
     finish(make_error(Code::timeout, fmt::format("{}: not done after {} ms ({} attempts, {} bytes)", name(),
                                                  patience_ms(), attempts_, got_)));
@@ -69,6 +78,7 @@ void Call::send() {
   if (reads_range()) request.range = ByteRange{target_.offset + got_, target_.into.size() - got_};
   request.accept = target_.accept;
   request.timeout_ms = patience_ms();
+  if (url_.origin() == target_.url.origin()) request.terms = &origin_.terms;
   // A token belongs to the registry's origin and goes nowhere else.
   if (origin_.tokens != nullptr && origin_.tokens->serves(url_))
     request.authorization = origin_.tokens->authorization();

@@ -24,6 +24,7 @@ struct HttpOrigin {
   RedirectMemory redirects = {};
   std::minstd_rand random = {};
   std::unique_ptr<TokenSource> tokens = nullptr;  // registries only
+  OriginOptions terms = {};
 
   uint64_t now_ms() const { return transport.now_ms(); }
 };
@@ -82,7 +83,7 @@ class Call : public std::enable_shared_from_this<Call> {
 
   HttpOrigin& origin_;
   Transport& transport_;
-  const CallTarget target_;
+  CallTarget target_;
   Done done_;
 
   size_t got_ = 0;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace erofs_format::registry {
 
@@ -13,6 +14,14 @@ struct HttpOptions {
   uint64_t stall_timeout_s = 15;         // so long slower than kMinBytesPerSecond
   uint64_t read_timeout_ms = 60'000;     // one call with all its repetitions
   uint64_t backoff_first_ms = 100;       // doubled with each repetition
+};
+
+// What holds for one server only, and is shown to no other, whoever sends us there.
+struct OriginOptions {
+  std::string ca_file;               // instead of HttpOptions::ca_file; empty: that
+  std::string certificate, key;      // PEM files with which we prove who we are; empty: we do not
+  std::vector<std::string> headers;  // "NAME: VALUE"
+  std::string ns;                    // of a mirror: the registry that is meant, sent as ?ns=
 };
 
 struct TransferCounters {

@@ -96,6 +96,8 @@ Result<void> set_headers(CURL* easy, const HttpRequest& request, TransferHooks& 
   if (request.body != nullptr) good = good && add("Content-Type: " + request.body->media_type);
   if (!request.accept.empty()) good = good && add("Accept: " + request.accept);
   if (!request.authorization.empty()) good = good && add("Authorization: " + request.authorization);
+  if (request.terms != nullptr)
+    for (const std::string& header : request.terms->headers) good = good && add(header);
   if (request.range && request.range->size > 0) {
     uint64_t last = request.range->offset + request.range->size - 1;
     good = good && add(fmt::format("Range: bytes={}-{}", request.range->offset, last));
@@ -126,11 +128,15 @@ void set_narrow_protocol(CURL* easy, const HttpOptions& options) {
 }
 
 // Always verified. A CA file is read besides the system's directory of authorities.
-void set_tls(CURL* easy, const HttpOptions& options) {
+void set_tls(CURL* easy, const OriginOptions* terms, const HttpOptions& options) {
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
   curl_easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
-  if (!options.ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, options.ca_file.c_str());
+  const std::string& ca = terms != nullptr && !terms->ca_file.empty() ? terms->ca_file : options.ca_file;
+  if (!ca.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, ca.c_str());
+  if (terms == nullptr || terms->certificate.empty()) return;
+  curl_easy_setopt(easy, CURLOPT_SSLCERT, terms->certificate.c_str());
+  curl_easy_setopt(easy, CURLOPT_SSLKEY, terms->key.c_str());
 }
 
 void set_times(CURL* easy, const HttpRequest& request, const HttpOptions& options) {
@@ -185,7 +191,7 @@ Result<void> apply_http_policy(CURL* easy, const HttpRequest& request, const Htt
   hooks.sent_from = request.sent_from;
   curl_easy_setopt(easy, CURLOPT_URL, request.url.text.c_str());
   set_narrow_protocol(easy, options);
-  set_tls(easy, options);
+  set_tls(easy, request.terms, options);
   set_times(easy, request, options);
   set_body(easy, request, hooks);
   set_hooks(easy, hooks);

@@ -42,6 +42,7 @@ struct HttpRequest {
   // Of the server that sent us here: where this request may not lead. None: the operator's own words.
   std::optional<Reach> sent_from;
   std::shared_ptr<const RequestBody> body;  // of post and put; none = empty
+  const OriginOptions* terms = nullptr;     // of the URL's server, when there are any
   uint64_t timeout_ms = 0;
 };
 

@@ -10,14 +10,15 @@
 namespace erofs_format::registry {
 
 RepositoryClient::RepositoryClient(CurlThread& thread, Repository repository, Credential credential,
-                                   HttpOptions options)
+                                   HttpOptions options, OriginOptions terms)
     : thread_(thread),
       repository_(std::move(repository)),
       options_(std::move(options)),
       origin_{thread_, options_, counters_} {
   origin_.random.seed(std::random_device{}());
+  origin_.terms = std::move(terms);
   origin_.tokens = std::make_unique<TokenSource>(repository_.base.origin(), std::move(credential), thread_,
-                                                 options_, counters_);
+                                                 options_, origin_.terms, counters_);
 }
 
 RepositoryClient::~RepositoryClient() {

@@ -18,7 +18,8 @@ namespace erofs_format::registry {
 
 class RepositoryClient {
  public:
-  RepositoryClient(CurlThread& thread, Repository repository, Credential credential, HttpOptions options);
+  RepositoryClient(CurlThread& thread, Repository repository, Credential credential, HttpOptions options,
+                   OriginOptions terms = {});
   // No source of a blob is left.
   ~RepositoryClient();
   RepositoryClient(const RepositoryClient&) = delete;

@@ -7,11 +7,12 @@
 namespace erofs_format::registry {
 
 TokenSource::TokenSource(std::string origin, Credential credential, Transport& transport,
-                         const HttpOptions& options, TransferCounters& counters)
+                         const HttpOptions& options, const OriginOptions& terms, TransferCounters& counters)
     : origin_(std::move(origin)),
       credential_(std::move(credential)),
       transport_(transport),
       options_(options),
+      terms_(terms),
       counters_(counters) {}
 
 std::string TokenSource::authorization() const {
@@ -62,6 +63,7 @@ Result<void> TokenSource::ask(const Exchange& rejected, const Challenge& challen
       request.authorization = credential_.basic();
     }
   }
+  if (serves(request.url)) request.terms = &terms_;
   request.sent_from = rejected.reach();
   request.timeout_ms = options_.read_timeout_ms;
   exchange_ = std::make_unique<Exchange>(transport_, std::move(request), MutableBytes(), kMaxTokenBytes);

@@ -20,7 +20,7 @@ class TokenSource {
 
   // `origin`: the registry's own, which alone sees what is kept here. `credential`: empty = nobody.
   TokenSource(std::string origin, Credential credential, Transport& transport, const HttpOptions& options,
-              TransferCounters& counters);
+              const OriginOptions& terms, TransferCounters& counters);
 
   bool serves(const Url& url) const { return url.origin() == origin_; }
   // For the Authorization header; empty until the registry has asked, and when a token has run out.
@@ -39,6 +39,7 @@ class TokenSource {
   const Credential credential_;
   Transport& transport_;
   const HttpOptions& options_;
+  const OriginOptions& terms_;  // of the origin
   TransferCounters& counters_;
   std::string fixed_;  // what is no token that runs out
   TokenCache cache_;

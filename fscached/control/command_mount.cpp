@@ -8,7 +8,7 @@
 #include "erofs-format/registry/credential_files.h"
 #include "fscached/control/client.h"
 #include "fscached/control/commands.h"
-#include "fscached/control/config.h"
+#include "fscached/control/fetch_options.h"
 #include "fscached/storage/named_image.h"
 
 namespace fscached {
@@ -21,10 +21,13 @@ constexpr Option kBlobsOption = {
     "blobs", 0, "WHERE",
     "a directory, http(s)://.../ or docker://HOST/NAME; none: FILE is a plain EROFS image"};
 
+constexpr Option kConfigOption = {"config", 0, "FILE",
+                                  "settings of [fetch] for the image's manifest (the daemon's own file)"};
+
 constexpr Option kMountOptions[] = {
     kBootstrapOption, kBlobsOption, {"options", 'o', "OPTIONS", "ro,nodev,nosuid,noexec,noatime"},
-    kSocketOption,    kRootOption,  kJsonOption,
-    kQuietOption,
+    kSocketOption,    kRootOption,  kConfigOption,
+    kJsonOption,      kQuietOption,
 };
 
 constexpr Option kAddOptions[] = {
@@ -34,6 +37,7 @@ constexpr Option kAddOptions[] = {
     {"domain-id", 0, "ID", "images of one domain share blobs (fscached); empty: none do"},
     kSocketOption,
     kRootOption,
+    kConfigOption,
     kJsonOption,
     kQuietOption,
 };
@@ -65,8 +69,10 @@ Result<json> send_parts(const std::string& socket, json request, const std::stri
 }
 
 // An image by its name. The daemon keeps its own copy of the bootstrap, so that ours is gone afterwards.
-Result<json> send_named(const std::string& socket, json request, const std::string& image) {
-  StorageOptions options;
+Result<json> send_named(const std::string& socket, json request, const std::string& image,
+                        const std::optional<std::string>& config_file) {
+  TRY_ASSIGN(Config config, configuration(config_file));
+  StorageOptions options = fetch_options(config);
   // As the one who calls; the daemon reads the blobs with what its own configuration names.
   options.credential = [](const std::string& host, const std::string& repository) {
     return registry::find_credential("", host, repository);
@@ -89,7 +95,7 @@ Result<json> send_image(const Arguments& arguments, const json& request, size_t 
   const auto& operands = arguments.positional();
   std::string socket = socket_of(arguments);
   if (operands.size() == others + 1 && !arguments.has("bootstrap") && !arguments.has("blobs"))
-    return send_named(socket, request, operands[0]);
+    return send_named(socket, request, operands[0], arguments.value("config"));
   if (operands.size() == others && arguments.has("bootstrap"))
     return send_parts(socket, request, *arguments.value("bootstrap"), arguments.value_or("blobs", ""));
   return usage_error(fmt::format("{0}: wanted are IMAGE{1} or --bootstrap FILE [--blobs WHERE]{1}",
@@ -167,7 +173,7 @@ Result<void> run_helper(const Arguments& arguments) {
   if (socket.empty()) socket = kDefaultSocket;
   if (arguments.has("fake")) return {};
   TRY_ASSIGN(json request, mount_request(operands[1], options));
-  auto mounted = bootstrap.empty() ? send_named(socket, request, operands[0])
+  auto mounted = bootstrap.empty() ? send_named(socket, request, operands[0], std::nullopt)
                                    : send_parts(socket, request, bootstrap, blobs);
   return mounted ? Result<void>() : Result<void>(std::move(mounted).error());
 }

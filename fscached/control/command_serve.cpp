@@ -21,12 +21,7 @@ constexpr Option kOptions[] = {
 };
 
 Result<Config> read_config(const Arguments& arguments) {
-  Config config;
-  if (auto path = arguments.value("config")) {
-    TRY(read_config_file(config, *path));
-  } else if (access(kDefaultConfig, F_OK) == 0) {
-    TRY(read_config_file(config, kDefaultConfig));
-  }
+  TRY_ASSIGN(Config config, configuration(arguments.value("config")));
   for (const char* path : {"root", "socket"}) {
     auto given = arguments.value(path);
     if (!given) continue;

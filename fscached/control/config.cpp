@@ -1,6 +1,7 @@
 #include "fscached/control/config.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <variant>
 
@@ -38,6 +39,7 @@ const Setting kSettings[] = {
     {"fetch.decode_threads", &Config::decode_threads, Unit::none, 0, kMaxDecodeThreads},
     {"fetch.ca_file", &Config::ca_file},
     {"fetch.auth_file", &Config::auth_file},
+    {"fetch.hosts_folder", &Config::hosts_folder},
     {"fetch.plain_http", &Config::plain_http},
     {"fetch.connect_timeout_ms", &Config::connect_timeout_ms, Unit::none, 1, 3'600'000},
     {"fetch.stall_timeout_s", &Config::stall_timeout_s, Unit::none, 1, 3'600},
@@ -162,6 +164,12 @@ Result<void> read_config_file(Config& config, const std::string& path) {
   auto read = read_table(config, parsed.table(), "");
   if (!read) return std::move(read).error().within(path);
   return {};
+}
+
+Result<Config> configuration(const std::optional<std::string>& path) {
+  Config config;
+  if (path || access(kDefaultConfig, F_OK) == 0) TRY(read_config_file(config, path.value_or(kDefaultConfig)));
+  return config;
 }
 
 std::vector<std::string> config_words(const Config& config) {

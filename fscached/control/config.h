@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,7 @@ struct Config {
   uint64_t complete_after_s = 10;          // after the mount
   std::string ca_file;
   std::string auth_file;
+  std::string hosts_folder;
   bool plain_http = false;
   uint64_t connect_timeout_ms = 10'000;
   uint64_t stall_timeout_s = 15;
@@ -47,6 +49,8 @@ struct Config {
 Result<void> set_config(Config& config, std::string_view key, std::string_view value);
 // Reads a file over the defaults.
 Result<void> read_config_file(Config& config, const std::string& path);
+// From the file that is named, else from kDefaultConfig if it is there.
+Result<Config> configuration(const std::optional<std::string>& path);
 // All settings as "key=value", and back.
 std::vector<std::string> config_words(const Config& config);
 Result<void> read_config_words(Config& config, const std::vector<std::string>& words);

@@ -11,7 +11,7 @@
 
 #include "erofs-format/base/log.h"
 #include "erofs-format/bootstrap/bootstrap_reader.h"
-#include "erofs-format/registry/credential_files.h"
+#include "fscached/control/fetch_options.h"
 #include "fscached/control/mount_record.h"
 #include "fscached/fault_point.h"
 #include "fscached/keeper/leftovers.h"
@@ -26,20 +26,6 @@ namespace {
 size_t thread_count(uint64_t configured) {
   if (configured) return configured;
   return std::clamp<size_t>(std::thread::hardware_concurrency(), 1, kMaxDecodeThreads);
-}
-
-StorageOptions storage_options(const Config& config) {
-  StorageOptions options;
-  options.ca_file = config.ca_file;
-  if (!config.auth_file.empty())
-    options.credential = [file = config.auth_file](const std::string& host, const std::string& repository) {
-      return registry::read_credential(file, host, repository);
-    };
-  options.plain_http = config.plain_http;
-  options.connect_timeout_ms = config.connect_timeout_ms;
-  options.stall_timeout_s = config.stall_timeout_s;
-  options.read_timeout_ms = config.read_timeout_ms;
-  return options;
 }
 
 // As the keeper wrote them down; nobody can serve them.
@@ -88,10 +74,14 @@ void Daemon::open_through_keeper(const std::string& folder, const std::string& b
 Result<std::shared_ptr<Storage>> Daemon::storage(const SourceSettings& settings) {
   std::weak_ptr<Storage>& known = storages_[settings];
   if (auto storage = known.lock()) return storage;
-  StorageOptions options = storage_options(config_);
+  StorageOptions options = fetch_options(config_);
   options.plain_http |= settings.plain_http;
+  // What an image's own settings hold is for its registry, not for that one's mirrors.
   if (!settings.credential.empty())
-    options.credential = [own = settings.credential](const std::string&, const std::string&) { return own; };
+    options.credential = [settings](const std::string& host, const std::string&) {
+      return settings.where.starts_with("docker://" + host + "/") ? settings.credential
+                                                                  : registry::Credential();
+    };
   options.open_elsewhere = [this](const std::string& folder, const std::string& blob_id,
                                   std::function<void(Result<os::UniqueFd>)> done) {
     open_through_keeper(folder, blob_id, std::move(done));

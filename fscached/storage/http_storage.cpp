@@ -20,9 +20,11 @@ class HttpStorage final : public Storage {
         origin_{*curl_, options_, counters} {
     origin_.random.seed(std::random_device{}());
   }
-  void use_tokens(registry::Credential credential) {
+  void be_registry(registry::OriginOptions terms, registry::Credential credential, unsigned attempts) {
+    attempts_ = attempts;
+    origin_.terms = std::move(terms);
     origin_.tokens = std::make_unique<registry::TokenSource>(base_.origin(), std::move(credential), *curl_,
-                                                             options_, origin_.counters);
+                                                             options_, origin_.terms, origin_.counters);
   }
 
   FetchId read(const std::string& blob_id, uint64_t offset, std::span<uint8_t> into, Done done) override;
@@ -45,6 +47,7 @@ class HttpStorage final : public Storage {
   registry::HttpOrigin origin_;
   std::unordered_map<FetchId, Shared> reads_;
   FetchId next_id_ = 1;
+  unsigned attempts_ = registry::kMaxAttempts;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
@@ -57,6 +60,7 @@ Result<registry::CallTarget> HttpStorage::blob(const std::string& blob_id, uint6
   target.blob_id = blob_id;
   target.offset = offset;
   target.into = into;
+  target.attempts = attempts_;
   return target;
 }
 
@@ -117,21 +121,27 @@ Result<std::unique_ptr<Storage>> make_http_storage(Loop& loop, const registry::U
   return std::unique_ptr<Storage>(std::move(storage));
 }
 
-Result<KnownRepository> find_repository(const std::string& where, const StorageOptions& options) {
+Result<std::vector<KnownPlace>> find_places(const std::string& where, const StorageOptions& options) {
   auto plain = options.plain_http ? registry::PlainHttp::allowed : registry::PlainHttp::loopback_only;
-  KnownRepository known;
-  TRY_ASSIGN(known.repository, registry::parse_repository(where, plain));
-  if (options.credential) {
-    TRY_ASSIGN(known.credential, options.credential(known.repository.host, known.repository.name));
+  TRY_ASSIGN(registry::Repository repository, registry::parse_repository(where, plain));
+  TRY_ASSIGN(registry::HostsFile hosts, registry::find_hosts_file(options.hosts_folder, repository.host));
+  TRY_ASSIGN(auto places, registry::places_of(repository, hosts));
+  std::vector<KnownPlace> known;
+  for (registry::Place& place : places) {
+    registry::Credential credential;
+    if (options.credential) {
+      TRY_ASSIGN(credential, options.credential(place.repository.host, place.repository.name));
+    }
+    known.push_back({std::move(place), std::move(credential)});
   }
   return known;
 }
 
-Result<std::unique_ptr<Storage>> make_registry_storage(Loop& loop, KnownRepository known,
+Result<std::unique_ptr<Storage>> make_registry_storage(Loop& loop, KnownPlace place, unsigned attempts,
                                                        StorageCounters& counters,
                                                        const StorageOptions& options) {
-  TRY_ASSIGN(auto storage, make(loop, known.repository.base, "blobs/sha256:", counters, options));
-  storage->use_tokens(std::move(known.credential));
+  TRY_ASSIGN(auto storage, make(loop, place.repository.base, "blobs/sha256:", counters, options));
+  storage->be_registry(std::move(place.terms), std::move(place.credential), attempts);
   return std::unique_ptr<Storage>(std::move(storage));
 }
 

@@ -1,7 +1,9 @@
 // Blobs behind an HTTP server: BASE/ID, or a registry's /v2/NAME/blobs/sha256:ID.
 #pragma once
 
-#include "erofs-format/registry/repository.h"
+#include <vector>
+
+#include "erofs-format/registry/hosts_file.h"
 #include "fscached/storage/storage.h"
 
 namespace fscached {
@@ -9,14 +11,14 @@ namespace fscached {
 Result<std::unique_ptr<Storage>> make_http_storage(Loop& loop, const registry::Url& base,
                                                    StorageCounters& counters, const StorageOptions& options);
 
-// A repository, and what it is asked with.
-struct KnownRepository {
-  registry::Repository repository;
+// A server that has a repository, and what it is asked with.
+struct KnownPlace : registry::Place {
   registry::Credential credential;
 };
-// `where`: "docker://HOST[:PORT]/NAME".
-Result<KnownRepository> find_repository(const std::string& where, const StorageOptions& options);
-Result<std::unique_ptr<Storage>> make_registry_storage(Loop& loop, KnownRepository known,
+// Of `where`, "docker://HOST[:PORT]/NAME": its mirrors and last itself, as hosts.toml says.
+Result<std::vector<KnownPlace>> find_places(const std::string& where, const StorageOptions& options);
+// One that has others behind it is asked once only: `attempts`.
+Result<std::unique_ptr<Storage>> make_registry_storage(Loop& loop, KnownPlace place, unsigned attempts,
                                                        StorageCounters& counters,
                                                        const StorageOptions& options);
 

@@ -17,17 +17,32 @@ Result<Buffer> bootstrap_of(const ImageStore& store, const Descriptor& root, con
   return read_bootstrap(store, manifest, name);
 }
 
+Result<Buffer> bootstrap_at(registry::CurlThread& thread, KnownPlace place, const std::string& reference,
+                            const std::string& name, const StorageOptions& options) {
+  registry::RepositoryClient client(thread, std::move(place.repository), std::move(place.credential), options,
+                                    std::move(place.terms));
+  registry::RegistryStore store(client);
+  TRY_ASSIGN(Descriptor root, store.find(reference));
+  return bootstrap_of(store, root, name);
+}
+
+// From the first place that has it; a tag only from those that are trusted with what it means.
 Result<NamedImage> open_in_registry(const ImageReference& reference, const std::string& name,
                                     const StorageOptions& options) {
   NamedImage image;
   image.where = fmt::format("docker://{}/{}", reference.host, reference.name);
-  TRY_ASSIGN(KnownRepository known, find_repository(image.where, options));
+  TRY_ASSIGN(std::vector<KnownPlace> places, find_places(image.where, options));
   TRY_ASSIGN(auto thread, registry::CurlThread::create());
-  registry::RepositoryClient client(*thread, std::move(known.repository), std::move(known.credential),
-                                    options);
-  registry::RegistryStore store(client);
-  TRY_ASSIGN(Descriptor root, store.find(reference.digest.empty() ? reference.tag : reference.digest));
-  TRY_ASSIGN(image.bootstrap, bootstrap_of(store, root, name));
+  bool by_digest = !reference.digest.empty();
+  for (KnownPlace& place : places) {
+    bool last = &place == &places.back();
+    if (!last && !by_digest && !place.resolve) continue;
+    Result<Buffer> bootstrap =
+        bootstrap_at(*thread, std::move(place), by_digest ? reference.digest : reference.tag, name, options);
+    if (!bootstrap && !last) continue;
+    TRY_ASSIGN(image.bootstrap, std::move(bootstrap));
+    break;
+  }
   return image;
 }
 

@@ -47,6 +47,7 @@ using FindCredential =
 struct StorageOptions : registry::HttpOptions {
   StorageOptions() { user_agent = "fscached"; }
   bool plain_http = false;       // docker:// without TLS also to hosts that are not loopback
+  std::string hosts_folder;      // HOST/hosts.toml: mirrors and terms of registries; empty = none
   FindCredential credential;     // none = registries see nobody
   OpenElsewhere open_elsewhere;  // of folders; none = what is closed to us stays closed
 };
