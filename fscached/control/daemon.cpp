@@ -72,6 +72,8 @@ void Daemon::open_through_keeper(const std::string& folder, const std::string& b
 }
 
 Result<std::shared_ptr<Storage>> Daemon::storage(const SourceSettings& settings) {
+  // What nobody uses any more may hold a secret.
+  std::erase_if(storages_, [](const auto& entry) { return entry.second.expired(); });
   std::weak_ptr<Storage>& known = storages_[settings];
   if (auto storage = known.lock()) return storage;
   StorageOptions options = fetch_options(config_);
