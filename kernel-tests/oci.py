@@ -26,14 +26,24 @@ class Layout:
     def add_json(self, media_type, document):
         return self.add_blob(media_type, json.dumps(document).encode())
 
-    def add_image(self, tag, tars):
+    def add_gzipped_layer(self, path):
+        with open(path, "rb") as source:
+            plain = source.read()
+        layer = self.add_blob("application/vnd.oci.image.layer.v1.tar+gzip", gzip.compress(plain, 1, mtime=0))
+        return layer, "sha256:" + hashlib.sha256(plain).hexdigest()
+
+    def add_plain_layer(self, path):
+        """Of any size: the file itself becomes the blob."""
+        with open(path, "rb") as source:
+            digest = hashlib.file_digest(source, "sha256").hexdigest()
+        size = os.path.getsize(path)
+        os.rename(path, os.path.join(self.folder, "blobs", "sha256", digest))
+        return {"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": f"sha256:{digest}", "size": size}, f"sha256:{digest}"
+
+    def add_image(self, tag, tars, add_layer=add_gzipped_layer):
         """tars: paths of layers, the lowest first."""
-        layers, diff_ids = [], []
-        for path in tars:
-            with open(path, "rb") as source:
-                plain = source.read()
-            diff_ids.append("sha256:" + hashlib.sha256(plain).hexdigest())
-            layers.append(self.add_blob("application/vnd.oci.image.layer.v1.tar+gzip", gzip.compress(plain, 1, mtime=0)))
+        added = [add_layer(self, path) for path in tars]
+        layers, diff_ids = [layer for layer, _ in added], [diff_id for _, diff_id in added]
         config = self.add_json("application/vnd.oci.image.config.v1+json", {
             "architecture": "amd64", "os": "linux", "config": {"Cmd": ["/bin/true"], "Env": ["A=b"]},
             "rootfs": {"type": "layers", "diff_ids": diff_ids}, "history": [{"created_by": f"layer {n}"} for n in range(len(tars))]})
