@@ -31,7 +31,7 @@ class Build {
   Result<void> fill(MutableBytes room, const SourceEntry& entry, uint64_t offset);
   void make_tree();
   std::vector<Digest> own_digests() const;
-  void end_pipeline();
+  Result<void> finish_chunks(Blob& own);
   Result<void> finish_blob();
   Result<void> leave_in_original(Blob& own, ChunkTable& table);
   Result<void> finish_tarfs();
@@ -111,13 +111,6 @@ std::vector<Digest> Build::own_digests() const {
   return digests;
 }
 
-// The memory it has is needed for the bootstrap.
-void Build::end_pipeline() {
-  result_.counters.chunks = pipeline_->table().chunks.size();
-  result_.counters.duplicates = pipeline_->duplicates();
-  pipeline_.reset();
-}
-
 Result<void> Build::write_bootstrap() {
   Keep keep = options_.keep_tree ? Keep::inodes : Keep::nothing;
   TRY_ASSIGN(result_.bootstrap, drain_to_bootstrap(result_.tree, keep));
@@ -149,7 +142,7 @@ Result<void> Build::leave_in_original(Blob& own, ChunkTable& table) {
 // Nothing is written but the bootstrap.
 Result<void> Build::finish_tarfs() {
   if (pipeline_->table().chunks.empty()) {
-    end_pipeline();
+    pipeline_.reset();
     return {};
   }
   if (options_.original->size() % 512 != 0)
@@ -162,8 +155,15 @@ Result<void> Build::finish_tarfs() {
   own.features = ondisk::kBlobTarfs | ondisk::kBlobCapTarToc;
   own.chunk_count = narrow<uint32_t>(pipeline_->table().chunks.size());
   own.compressed_size = own.uncompressed_size = options_.original->size();
-  end_pipeline();
+  pipeline_.reset();
   return {};
+}
+
+// What it needs is free again before the bootstrap is made.
+Result<void> Build::finish_chunks(Blob& own) {
+  ChunkTable table = pipeline_->take_table();
+  if (options_.original && !table.chunks.empty()) TRY(leave_in_original(own, table));
+  return writer_.finish_data(table, own_digests(), own);
 }
 
 Result<void> Build::finish_blob() {
@@ -172,15 +172,8 @@ Result<void> Build::finish_blob() {
   Blob none;
   Blob& own = has_chunks ? result_.tree.blobs[pipeline_->own_blob()] : none;
   describe_blob(options_.chunks, own);
-  std::vector<Digest> digests = own_digests();
-  if (has_chunks && options_.original) {
-    ChunkTable table = pipeline_->take_table();
-    TRY(leave_in_original(own, table));
-    TRY(writer_.finish_data(table, digests, own));
-  } else {
-    TRY(writer_.finish_data(pipeline_->table(), digests, own));
-  }
-  end_pipeline();
+  TRY(finish_chunks(own));
+  pipeline_.reset();  // its memory is needed for the bootstrap
   if (options_.blob.inline_meta) TRY(inline_bootstrap(own));
   result_.has_blob = has_chunks || options_.blob.inline_meta;
   if (result_.has_blob) TRY(writer_.finish(own));
@@ -201,6 +194,8 @@ Result<BuildResult> Build::run() {
                                               }));
   TRY(read_source());
   TRY(pipeline_->finish());
+  result_.counters.chunks = pipeline_->table().chunks.size();
+  result_.counters.duplicates = pipeline_->duplicates();
   make_tree();
   TRY(finish_blob());
   if (!options_.blob.inline_meta) TRY(write_bootstrap());
