@@ -6,9 +6,7 @@
 
 #include "erofs-format/base/bytes.h"
 #include "erofs-format/base/os.h"
-
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
+#include "erofs-format/base/toml.h"
 
 namespace erofs_format::registry {
 
@@ -162,11 +160,7 @@ Result<Place> place_at(const Url& base, const Repository& repository) {
 }  // namespace
 
 Result<HostsFile> parse_hosts_file(std::string_view text, const std::string& path) {
-  toml::parse_result parsed = toml::parse(text);
-  if (!parsed)
-    return bad(fmt::format("{}: line {}", path, parsed.error().source().begin.line),
-               printable(parsed.error().description()));
-  const toml::table& table = parsed.table();
+  TRY_ASSIGN(toml::table table, parse_toml(text, path));
   HostsFile file;
   TRY(read_terms(file.terms, table, path + ": ", path));
   if (const toml::node* server = table.get("server")) {

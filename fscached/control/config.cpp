@@ -7,11 +7,8 @@
 
 #include "erofs-format/base/options.h"
 #include "erofs-format/base/os.h"
-
+#include "erofs-format/base/toml.h"
 #include "fscached/kernel/cachefiles_names.h"
-
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
 
 namespace fscached {
 
@@ -155,13 +152,8 @@ Result<void> set_config(Config& config, std::string_view key, std::string_view v
 
 Result<void> read_config_file(Config& config, const std::string& path) {
   TRY_ASSIGN(Buffer bytes, os::read_file(path, kMaxConfigBytes));
-  toml::parse_result parsed = toml::parse(as_text(bytes), path);
-  if (!parsed) {
-    const toml::parse_error& error = parsed.error();
-    return make_error(Code::invalid_argument,
-                      fmt::format("{}: line {}: {}", path, error.source().begin.line, error.description()));
-  }
-  auto read = read_table(config, parsed.table(), "");
+  TRY_ASSIGN(toml::table table, parse_toml(as_text(bytes), path));
+  auto read = read_table(config, table, "");
   if (!read) return std::move(read).error().within(path);
   return {};
 }

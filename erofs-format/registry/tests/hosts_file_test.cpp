@@ -23,6 +23,14 @@ std::string refused(const std::string& text) {
 
 }  // namespace
 
+// toml++ alone would end the program at the first, and guess at the others.
+TEST_CASE("hosts.toml: keys that are none, and any letter") {
+  CHECK(refused("[&host.\"https://zz.example\"]\n").find("line 1") != std::string::npos);
+  CHECK(refused("# one\n\xC3\xBC = 1").find("line 2") != std::string::npos);
+  CHECK(refused("\xEF\xB9\xBF").find("line 1") != std::string::npos);
+  CHECK(parse_hosts_file("# \xC3\xBC \xEF\xB9\xBF\nx = \"\xC3\xBC\"", kPath));
+}
+
 TEST_CASE("hosts.toml: as containerd's documentation shows it") {
   auto file = parse_hosts_file(R"(
 server = "https://registry-1.docker.io"

@@ -1,12 +1,17 @@
-// WWW-Authenticate, Location and token answers as a hostile server may send them; config.json of docker login
-// and what credential helpers say: nothing that is accepted there can end a header.
+// What the registry's client reads, each input as each of it: response heads, WWW-Authenticate, Location and
+// token answers as a hostile server may send them; config.json of docker login, what credential helpers say
+// and containerd's hosts.toml: nothing that is accepted there can end a header.
 #include <cstdlib>
+#include <string>
 #include <string_view>
 
 #include "erofs-format/registry/challenge.h"
 #include "erofs-format/registry/credentials.h"
+#include "erofs-format/registry/hosts_file.h"
+#include "erofs-format/registry/limits.h"
 #include "erofs-format/registry/redirect.h"
 #include "erofs-format/registry/repository.h"
+#include "erofs-format/registry/response_head.h"
 #include "erofs-format/registry/token.h"
 
 using namespace erofs_format;
@@ -42,6 +47,40 @@ void check_credentials(const uint8_t* data, size_t size) {
     check_credential(*answer);
 }
 
+// What is accepted must be what a second, slower reading of the same bytes finds.
+void check_head(std::string_view text) {
+  Result<ResponseHead> head = parse_response_head(as_bytes(text));
+  if (!head) {
+    if (head.error().message.empty()) std::abort();
+    return;
+  }
+  if (text.find('\0') != std::string::npos || text.size() > kMaxResponseHeadBytes) std::abort();
+  if (text.find("\r\n\r\n") + 4 != text.size() || text.compare(0, 7, "HTTP/1.") != 0) std::abort();
+  if (std::to_string(head->status) != text.substr(9, 3)) std::abort();
+  if (head->challenges.size() > kMaxResponseHeaders) std::abort();
+  for (const std::string& challenge : head->challenges)
+    if (text.find(challenge) == std::string::npos) std::abort();
+  if (head->content_range && head->content_range->span) {
+    const ContentRange::Span& span = *head->content_range->span;
+    if (span.first > span.last) std::abort();
+    if (head->content_range->total && span.last >= *head->content_range->total) std::abort();
+  }
+}
+
+void check_hosts(std::string_view text) {
+  Result<HostsFile> hosts = parse_hosts_file(text, "/etc/hosts.toml");
+  if (!hosts) {
+    if (hosts.error().message.find("/etc/hosts.toml") == std::string::npos) std::abort();
+    return;
+  }
+  if (hosts->mirrors.size() > kMaxMirrors) std::abort();
+  for (const HostEntry& mirror : hosts->mirrors) {
+    if (!parse_url(mirror.base.text) || !mirror.base.text.ends_with('/')) std::abort();
+    for (const std::string& header : mirror.terms.headers)
+      if (header.find_first_of(std::string_view("\r\n\0", 3)) != std::string::npos) std::abort();
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -61,5 +100,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (repository->base.text.find("/v2/" + repository->name + "/") == std::string::npos) std::abort();
   }
   check_credentials(data, size);
+  check_head(text);
+  check_hosts(text);
   return 0;
 }
