@@ -7,7 +7,6 @@
 
 #include "erofs-format/base/options.h"
 #include "erofs-format/image/layout_folder.h"
-#include "erofs-format/image/verified_source.h"
 
 namespace mkfs {
 
@@ -144,12 +143,6 @@ Result<std::unique_ptr<ByteSource>> ArchiveStore::open_part(const Descriptor& de
   Place place = found->second;
   offset = std::min(offset, place.size);
   return source_of({place.offset + offset, place.size - offset}, name);
-}
-
-Result<std::unique_ptr<ByteSource>> ArchiveStore::open_blob(const Descriptor& descriptor,
-                                                            const std::string& name) const {
-  TRY_ASSIGN(auto stored, open_part(descriptor, 0, name));
-  return make_verified_source(std::move(stored), descriptor.digest, descriptor.size, name);
 }
 
 Result<Buffer> ArchiveStore::read_blob(const Descriptor& descriptor, uint64_t limit) const {

@@ -24,8 +24,6 @@ class ArchiveStore final : public ImageStore {
   static Result<Opened> open_docker(const std::string& path, const std::string& tag);
 
   Result<Buffer> read_blob(const Descriptor& descriptor, uint64_t limit = kMaxDocumentSize) const override;
-  Result<std::unique_ptr<ByteSource>> open_blob(const Descriptor& descriptor,
-                                                const std::string& name) const override;
   Result<std::unique_ptr<ByteSource>> open_part(const Descriptor& descriptor, uint64_t offset,
                                                 const std::string& name) const override;
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "erofs-format/base/stream.h"
 #include "erofs-format/image/layout_folder.h"
 #include "mkfs/tar_writer.h"
 
@@ -10,7 +11,6 @@ namespace mkfs {
 namespace {
 
 constexpr const char* kBlobs = "blobs/sha256/";
-constexpr size_t kCopyBuffer = size_t{1} << 18;
 
 Inode inode_of(uint16_t mode, uint64_t size) {
   Inode inode;
@@ -31,13 +31,8 @@ Result<void> write_text(TarWriter& tar, const std::string& path, std::string_vie
 
 Result<void> write_file(TarWriter& tar, const std::string& path, const os::PendingFile& file, uint64_t size) {
   TRY(tar.begin({path, {}, false}, inode_of(S_IFREG | 0644, size)));
-  Buffer buffer(std::min<uint64_t>(size, kCopyBuffer));
-  for (uint64_t offset = 0; offset < size;) {
-    MutableBytes part = MutableBytes(buffer).first(std::min<uint64_t>(buffer.size(), size - offset));
-    TRY(os::pread_exact(file.fd(), offset, part, file.temporary_path()));
-    TRY(tar.content(part));
-    offset += part.size();
-  }
+  TRY(read_in_pieces(file.fd(), 0, size, file.temporary_path(),
+                     [&](ByteView part) { return tar.content(part); }));
   return tar.end();
 }
 
@@ -57,14 +52,6 @@ Result<void> ArchiveTarget::add(os::PendingFile blob, const Digest& digest, uint
   return {};
 }
 
-Result<Descriptor> ArchiveTarget::add_bytes(ByteView bytes, std::string media_type) {
-  Descriptor descriptor = describe_bytes(bytes, std::move(media_type));
-  TRY_ASSIGN(os::PendingFile file, new_blob());
-  TRY(os::write_all(file.fd(), bytes, file.temporary_path()));
-  TRY(add(std::move(file), descriptor.digest, descriptor.size, not_watched));
-  return descriptor;
-}
-
 Result<Arrival> ArchiveTarget::take(const Descriptor& blob, const ImageStore& from, const std::string& name,
                                     const Moved& moved) {
   TRY(copy_blob(blob, from, *this, name, moved));
@@ -73,11 +60,6 @@ Result<Arrival> ArchiveTarget::take(const Descriptor& blob, const ImageStore& fr
 
 Result<uint64_t> ArchiveTarget::blob_size(const Digest& digest) {
   return make_error(Code::not_found, fmt::format("{}: holds no {}", path_, digest_text(digest)));
-}
-
-Result<void> ArchiveTarget::add_document(const Descriptor& descriptor, ByteView document) {
-  TRY_ASSIGN(Descriptor added, add_bytes(document, descriptor.media_type));
-  return {};
 }
 
 Result<std::string> ArchiveTarget::docker_list(ByteView document, const std::string& tag) const {

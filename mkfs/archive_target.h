@@ -21,11 +21,9 @@ class ArchiveTarget final : public ImageTarget {
 
   Result<os::PendingFile> new_blob() const override;
   Result<void> add(os::PendingFile blob, const Digest& digest, uint64_t size, const Moved& moved) override;
-  Result<Descriptor> add_bytes(ByteView bytes, std::string media_type) override;
   Result<Arrival> take(const Descriptor& blob, const ImageStore& from, const std::string& name,
                        const Moved& moved) override;
   Result<uint64_t> blob_size(const Digest& digest) override;
-  Result<void> add_document(const Descriptor& descriptor, ByteView document) override;
   // Replaces the file. The same blobs give the same bytes.
   Result<void> publish(Descriptor image, ByteView document, const std::string& tag) override;
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "erofs-format/base/stream.h"
 #include "erofs-format/image/bootstrap_layer.h"
 #include "erofs-format/image/verified_source.h"
 #include "mkfs/source_tar.h"
@@ -80,13 +81,12 @@ Result<LayerMetadata> metadata_in(const os::PendingFile& file, const Descriptor&
   LayerMetadata metadata;
   if (own) metadata.offset = own->ci_offset;
   Sha256 hash;
-  Buffer buffer(size_t{1} << 16);
-  for (uint64_t offset = metadata.offset; offset < blob.size;) {
-    MutableBytes part = MutableBytes(buffer).first(std::min<uint64_t>(buffer.size(), blob.size - offset));
-    TRY(os::pread_exact(file.fd(), offset, part, file.temporary_path()));
-    hash.update(part);
-    offset += part.size();
-  }
+  if (metadata.offset < blob.size)
+    TRY(read_in_pieces(file.fd(), metadata.offset, blob.size - metadata.offset, file.temporary_path(),
+                       [&](ByteView part) -> Result<void> {
+                         hash.update(part);
+                         return {};
+                       }));
   metadata.digest = hash.digest();
   return metadata;
 }

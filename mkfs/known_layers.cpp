@@ -19,8 +19,7 @@ bool KnownLayers::complete() const {
 
 Result<void> KnownLayers::take_manifest(const std::shared_ptr<const ImageStore>& store,
                                         const Descriptor& descriptor) {
-  TRY_ASSIGN(Buffer text, store->read_blob(descriptor));
-  TRY_ASSIGN(Manifest manifest, parse_manifest(text, "manifest " + digest_text(descriptor.digest)));
+  TRY_ASSIGN(Manifest manifest, store->open_manifest(descriptor));
   for (const Descriptor& layer : manifest.layers)
     if (auto identity = identity_of(layer))
       layers_.try_emplace(std::move(*identity), KnownLayer{layer, store});
@@ -32,8 +31,7 @@ Result<void> KnownLayers::look_at(const ImageReference& image) {
   if (!opened) return opened.error().code == Code::not_found ? Result<void>() : std::move(opened).error();
   std::shared_ptr<const ImageStore> store = std::move(opened->store);
   if (!is_index_type(opened->root.media_type)) return take_manifest(store, opened->root);
-  TRY_ASSIGN(Buffer text, store->read_blob(opened->root));
-  TRY_ASSIGN(Index index, parse_index(text, "index " + digest_text(opened->root.digest)));
+  TRY_ASSIGN(Index index, store->open_index(opened->root, 1));
   size_t count = 0;
   for (const Descriptor& manifest : index.manifests)
     if (is_manifest_type(manifest.media_type) && count++ < kManifestsLooked)

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "erofs-format/base/os.h"
+#include "erofs-format/base/stream.h"
 #include "erofs-format/image/layout_folder.h"
 
 namespace mkfs {
@@ -12,17 +13,10 @@ namespace {
 
 constexpr const char* kLayerFolder = "/layers/";
 constexpr const char* kBlobFolder = "/blobs/sha256";
-constexpr size_t kCopyBuffer = size_t{1} << 20;
 
 Result<void> copy(int from, uint64_t size, const os::PendingFile& to) {
-  Buffer buffer(std::min<uint64_t>(size, kCopyBuffer));
-  for (uint64_t offset = 0; offset < size;) {
-    MutableBytes part = MutableBytes(buffer).first(std::min<uint64_t>(buffer.size(), size - offset));
-    TRY(os::pread_exact(from, offset, part, to.temporary_path()));
-    TRY(os::write_all(to.fd(), part, to.temporary_path()));
-    offset += part.size();
-  }
-  return {};
+  return read_in_pieces(from, 0, size, to.temporary_path(),
+                        [&](ByteView part) { return os::write_all(to.fd(), part, to.temporary_path()); });
 }
 
 void mark_used(const std::string& path) { ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0); }

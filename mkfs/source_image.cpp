@@ -31,18 +31,15 @@ Result<SourceImage> open_image(const ImageStore& store, Descriptor descriptor) {
 
 Result<void> list_manifests(const ImageStore& store, const Descriptor& start, int depth,
                             std::vector<Descriptor>& found) {
-  std::string name = "index " + digest_text(start.digest);
-  if (depth > kMaxIndexDepth)
-    return make_error(Code::too_large, fmt::format("{}: nested deeper than {} levels", name, kMaxIndexDepth));
-  TRY_ASSIGN(Buffer text, store.read_blob(start));
-  TRY_ASSIGN(Index index, parse_index(text, name));
+  TRY_ASSIGN(Index index, store.open_index(start, depth));
   for (const Descriptor& entry : index.manifests) {
     if (is_index_type(entry.media_type)) TRY(list_manifests(store, entry, depth + 1, found));
     bool image = is_manifest_type(entry.media_type) && entry.platform && entry.platform->os != "unknown";
     auto known = [&](const Descriptor& other) { return other.digest == entry.digest; };
     if (!image || is_marked_nydus(entry) || std::any_of(found.begin(), found.end(), known)) continue;
     if (found.size() == kMaxManifests)
-      return make_error(Code::too_large, fmt::format("{}: more than {} images", name, kMaxManifests));
+      return make_error(Code::too_large, fmt::format("index {}: more than {} images",
+                                                     digest_text(start.digest), kMaxManifests));
     found.push_back(entry);
   }
   return {};

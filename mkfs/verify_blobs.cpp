@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "erofs-format/base/os.h"
+#include "erofs-format/base/stream.h"
 #include "erofs-format/blob/blob_reader.h"
 #include "erofs-format/blob/toc.h"
 #include "erofs-format/ondisk/rafs.h"
@@ -14,7 +15,6 @@ namespace {
 using namespace ondisk;
 
 constexpr uint64_t kMaxTocTail = 65536 + sizeof(tar_header);
-constexpr size_t kHashBuffer = 1 << 20;
 
 // One blob under examination.
 struct Examined {
@@ -46,14 +46,10 @@ Result<Buffer> read_range(const Examined& x, uint64_t offset, uint64_t size) {
 }
 
 Result<void> hash_range(const BlobFile& file, uint64_t offset, uint64_t size, Sha256& hash) {
-  Buffer buffer(std::min<uint64_t>(size, kHashBuffer));
-  for (uint64_t end = offset + size; offset < end;) {
-    MutableBytes part = MutableBytes(buffer).first(std::min<uint64_t>(end - offset, buffer.size()));
-    TRY(os::pread_exact(file.fd.get(), offset, part, file.path));
+  return read_in_pieces(file.fd.get(), offset, size, file.path, [&](ByteView part) -> Result<void> {
     hash.update(part);
-    offset += part.size();
-  }
-  return {};
+    return {};
+  });
 }
 
 // A tar as its builder found it: nothing was added.

@@ -104,4 +104,17 @@ Result<std::unique_ptr<ByteSource>> make_sniffing_source(std::unique_ptr<ByteSou
   return std::unique_ptr<ByteSource>(std::move(whole));
 }
 
+Result<void> read_in_pieces(int fd, uint64_t offset, uint64_t size, const std::string& name,
+                            const std::function<Result<void>(ByteView)>& take) {
+  constexpr uint64_t kPiece = uint64_t{1} << 18;
+  Buffer buffer(std::min(size, kPiece));
+  for (uint64_t end = offset + size; offset < end;) {
+    MutableBytes part = MutableBytes(buffer).first(std::min<uint64_t>(end - offset, buffer.size()));
+    TRY(os::pread_exact(fd, offset, part, name));
+    TRY(take(part));
+    offset += part.size();
+  }
+  return {};
+}
+
 }  // namespace erofs_format

@@ -1,6 +1,7 @@
 // Sequential input that may be a FIFO, plain or compressed.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -38,5 +39,9 @@ Result<std::unique_ptr<ByteSource>> make_sniffing_source(std::unique_ptr<ByteSou
 // Memory: `depth` buffers of `buffer_size` bytes.
 std::unique_ptr<ByteSource> make_read_ahead_source(std::unique_ptr<ByteSource> source, size_t buffer_size,
                                                    size_t depth);
+
+// `size` bytes of a file from `offset` on, in pieces that are gone when `take` has returned.
+Result<void> read_in_pieces(int fd, uint64_t offset, uint64_t size, const std::string& name,
+                            const std::function<Result<void>(ByteView)>& take);
 
 }  // namespace erofs_format

@@ -1,10 +1,36 @@
 #include "erofs-format/image/image_store.h"
 
 #include "erofs-format/image/image_marks.h"
+#include "erofs-format/image/verified_source.h"
 
 #include <fmt/format.h>
 
 namespace erofs_format {
+
+namespace {
+
+std::string index_name(const Descriptor& index) { return "index " + digest_text(index.digest); }
+
+}  // namespace
+
+Result<std::unique_ptr<ByteSource>> ImageStore::open_blob(const Descriptor& descriptor,
+                                                          const std::string& name) const {
+  TRY_ASSIGN(auto stored, open_part(descriptor, 0, name));
+  return make_verified_source(std::move(stored), descriptor.digest, descriptor.size, name);
+}
+
+Result<Manifest> ImageStore::open_manifest(const Descriptor& descriptor) const {
+  TRY_ASSIGN(Buffer text, read_blob(descriptor));
+  return parse_manifest(text, "manifest " + digest_text(descriptor.digest));
+}
+
+Result<Index> ImageStore::open_index(const Descriptor& descriptor, int depth) const {
+  std::string name = index_name(descriptor);
+  if (depth > kMaxIndexDepth)
+    return make_error(Code::too_large, fmt::format("{}: nested deeper than {} levels", name, kMaxIndexDepth));
+  TRY_ASSIGN(Buffer text, read_blob(descriptor));
+  return parse_index(text, name);
+}
 
 Result<Descriptor> ImageStore::find_manifest(const Descriptor& start, const Platform& platform) const {
   if (!is_index_type(start.media_type)) return start;
@@ -13,11 +39,7 @@ Result<Descriptor> ImageStore::find_manifest(const Descriptor& start, const Plat
 
 Result<Descriptor> ImageStore::find_in_index(const Descriptor& start, const Platform& platform,
                                              int depth) const {
-  std::string name = "index " + digest_text(start.digest);
-  if (depth > kMaxIndexDepth)
-    return make_error(Code::too_large, fmt::format("{}: nested deeper than {} levels", name, kMaxIndexDepth));
-  TRY_ASSIGN(Buffer text, read_blob(start));
-  TRY_ASSIGN(Index index, parse_index(text, name));
+  TRY_ASSIGN(Index index, open_index(start, depth));
   std::string seen;
   for (const auto& entry : index.manifests) {
     if (is_index_type(entry.media_type)) {
@@ -29,7 +51,7 @@ Result<Descriptor> ImageStore::find_in_index(const Descriptor& start, const Plat
     if (entry.platform->serves(platform)) return entry;
     seen += (seen.empty() ? "" : ", ") + printable(to_string(*entry.platform));
   }
-  return make_error(Code::not_found, fmt::format("{}: no image for {}, there are: {}", name,
+  return make_error(Code::not_found, fmt::format("{}: no image for {}, there are: {}", index_name(start),
                                                  to_string(platform), seen.empty() ? "none" : seen));
 }
 
@@ -43,6 +65,19 @@ const char* to_string(Arrival arrival) {
 }
 
 Result<void> not_watched(uint64_t) { return {}; }
+
+Result<Descriptor> ImageTarget::add_bytes(ByteView bytes, std::string media_type) {
+  Descriptor descriptor = describe_bytes(bytes, std::move(media_type));
+  TRY_ASSIGN(os::PendingFile file, new_blob());
+  TRY(os::write_all(file.fd(), bytes, file.temporary_path()));
+  TRY(add(std::move(file), descriptor.digest, descriptor.size, not_watched));
+  return descriptor;
+}
+
+Result<void> ImageTarget::add_document(const Descriptor& descriptor, ByteView document) {
+  TRY_ASSIGN(Descriptor added, add_bytes(document, descriptor.media_type));
+  return {};
+}
 
 Result<void> copy_blob(const Descriptor& blob, const ImageStore& from, ImageTarget& to,
                        const std::string& name, const Moved& moved) {

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-
 #include "erofs-format/image/verified_source.h"
 
 namespace erofs_format {
@@ -96,12 +95,6 @@ Result<std::unique_ptr<ByteSource>> BlobFolder::open_part(const Descriptor& desc
   return make_fd_source(std::move(*fd), name);
 }
 
-Result<std::unique_ptr<ByteSource>> BlobFolder::open_blob(const Descriptor& descriptor,
-                                                          const std::string& name) const {
-  TRY_ASSIGN(auto stored, open_part(descriptor, 0, name));
-  return make_verified_source(std::move(stored), descriptor.digest, descriptor.size, name);
-}
-
 Result<LayoutTransaction> LayoutTransaction::create(const std::string& path) {
   LayoutTransaction transaction;
   transaction.path_ = path;
@@ -162,19 +155,6 @@ Result<uint64_t> LayoutTransaction::blob_size(const Digest& digest) {
   TRY_ASSIGN(os::UniqueFd fd, os::open(path, O_RDONLY));
   TRY_ASSIGN(struct stat st, os::stat_of(fd.get(), path));
   return static_cast<uint64_t>(st.st_size);
-}
-
-Result<Descriptor> LayoutTransaction::add_bytes(ByteView bytes, std::string media_type) {
-  Descriptor descriptor = describe_bytes(bytes, std::move(media_type));
-  TRY_ASSIGN(os::PendingFile file, new_blob());
-  TRY(os::write_all(file.fd(), bytes, file.temporary_path()));
-  TRY(add(std::move(file), descriptor.digest, descriptor.size, not_watched));
-  return descriptor;
-}
-
-Result<void> LayoutTransaction::add_document(const Descriptor& descriptor, ByteView document) {
-  TRY_ASSIGN(Descriptor added, add_bytes(document, descriptor.media_type));
-  return {};
 }
 
 Result<void> LayoutTransaction::publish(Descriptor image, ByteView document, const std::string& tag) {

@@ -26,8 +26,6 @@ class BlobFolder : public ImageStore {
 
   const std::string& path() const { return path_; }
   Result<Buffer> read_blob(const Descriptor& descriptor, uint64_t limit = kMaxDocumentSize) const override;
-  Result<std::unique_ptr<ByteSource>> open_blob(const Descriptor& descriptor,
-                                                const std::string& name) const override;
   Result<std::unique_ptr<ByteSource>> open_part(const Descriptor& descriptor, uint64_t offset,
                                                 const std::string& name) const override;
 
@@ -60,12 +58,10 @@ class LayoutTransaction final : public ImageTarget {
 
   Result<os::PendingFile> new_blob() const override;
   Result<void> add(os::PendingFile blob, const Digest& digest, uint64_t size, const Moved& moved) override;
-  Result<Descriptor> add_bytes(ByteView bytes, std::string media_type) override;
   // A blob that is there is read and compared, as one that comes is.
   Result<Arrival> take(const Descriptor& blob, const ImageStore& from, const std::string& name,
                        const Moved& moved) override;
   Result<uint64_t> blob_size(const Digest& digest) override;
-  Result<void> add_document(const Descriptor& descriptor, ByteView document) override;
   // Other entries of the index stay.
   Result<void> publish(Descriptor image, ByteView document, const std::string& tag) override;
 

@@ -16,19 +16,10 @@ std::string artifact_type(const Descriptor& entry) {
   return found != entry.document.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-Result<Manifest> open_manifest(const ImageStore& store, const Descriptor& descriptor) {
-  TRY_ASSIGN(Buffer text, store.read_blob(descriptor));
-  return parse_manifest(text, "manifest " + digest_text(descriptor.digest));
-}
-
 // The manifests below an index that are for `platform`, in the order in which they stand.
 Result<void> collect(const ImageStore& store, const Descriptor& start, const Platform& platform, int depth,
                      std::vector<Descriptor>& found) {
-  std::string name = "index " + digest_text(start.digest);
-  if (depth > kMaxIndexDepth)
-    return make_error(Code::too_large, fmt::format("{}: nested deeper than {} levels", name, kMaxIndexDepth));
-  TRY_ASSIGN(Buffer text, store.read_blob(start));
-  TRY_ASSIGN(Index index, parse_index(text, name));
+  TRY_ASSIGN(Index index, store.open_index(start, depth));
   for (const Descriptor& entry : index.manifests) {
     if (found.size() >= kMaxManifestsTried) break;
     if (entry.platform && !entry.platform->serves(platform)) continue;
@@ -61,7 +52,7 @@ Result<std::optional<Manifest>> find_referrer(const ImageStore& store, const Des
   for (const Descriptor& referrer : referrers) {
     if (!may_be_image(referrer)) continue;
     if (tried++ == kMaxManifestsTried) break;
-    TRY_ASSIGN(Manifest manifest, open_manifest(store, referrer));
+    TRY_ASSIGN(Manifest manifest, store.open_manifest(referrer));
     if (manifest.is_nydus() && refers_to(manifest, original.digest))
       return std::optional(std::move(manifest));
   }
@@ -81,7 +72,7 @@ Result<Manifest> find_nydus_manifest(const ImageStore& store, const Descriptor& 
   }
   const Descriptor* original = nullptr;
   for (const Descriptor& candidate : candidates) {
-    TRY_ASSIGN(Manifest manifest, open_manifest(store, candidate));
+    TRY_ASSIGN(Manifest manifest, store.open_manifest(candidate));
     if (manifest.is_nydus()) return manifest;
     if (original == nullptr && !is_marked_nydus(candidate)) original = &candidate;
   }

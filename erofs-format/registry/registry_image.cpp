@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "erofs-format/image/verified_source.h"
 #include "erofs-format/registry/requests.h"
 
 namespace erofs_format::registry {
@@ -42,12 +41,6 @@ Result<Buffer> RegistryStore::read_blob(const Descriptor& descriptor, uint64_t l
   Digest actual = sha256(as_bytes(document.text));
   if (actual != descriptor.digest) return wrong_bytes(name, actual);
   return Buffer(document.text.begin(), document.text.end());
-}
-
-Result<std::unique_ptr<ByteSource>> RegistryStore::open_blob(const Descriptor& descriptor,
-                                                             const std::string& name) const {
-  TRY_ASSIGN(auto stored, open_part(descriptor, 0, name));
-  return make_verified_source(std::move(stored), descriptor.digest, descriptor.size, name);
 }
 
 Result<std::unique_ptr<ByteSource>> RegistryStore::open_part(const Descriptor& descriptor, uint64_t offset,

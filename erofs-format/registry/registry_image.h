@@ -16,8 +16,6 @@ class RegistryStore final : public ImageStore {
   // What `reference` (a tag or a digest) names: a manifest or an index. Asked for once.
   Result<Descriptor> find(const std::string& reference);
   Result<Buffer> read_blob(const Descriptor& descriptor, uint64_t limit = kMaxDocumentSize) const override;
-  Result<std::unique_ptr<ByteSource>> open_blob(const Descriptor& descriptor,
-                                                const std::string& name) const override;
   Result<std::unique_ptr<ByteSource>> open_part(const Descriptor& descriptor, uint64_t offset,
                                                 const std::string& name) const override;
   Origin origin() const override { return {client_.repository().host, client_.repository().name}; }

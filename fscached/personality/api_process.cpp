@@ -68,14 +68,8 @@ class LauncherLink final : public ApiHost {
   const int socket_;
 };
 
-bool write_all(int socket, const std::string& bytes) {
-  for (size_t sent = 0; sent < bytes.size();) {
-    ssize_t size = send(socket, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
-    if (size < 0 && errno == EINTR) continue;
-    if (size <= 0) return false;
-    sent += static_cast<size_t>(size);
-  }
-  return true;
+bool write_all(int socket, std::string_view bytes) {
+  return static_cast<bool>(os::write_all(socket, as_bytes(bytes), "connection"));
 }
 
 // A connection may stay open and say nothing for ever: the snapshotter sees by one whether we live.
